@@ -1,0 +1,1 @@
+//! Every computation from the shell.

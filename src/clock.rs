@@ -1,0 +1,67 @@
+//! The clock everything is received by, and the two ways a time is written: UTC inside, 北京时间 on paper.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use jiff::{Timestamp, Zoned, tz::Offset, tz::TimeZone};
+
+/// 北京时间, UTC+8, no daylight saving since 1992.
+#[must_use]
+pub fn beijing(at: Timestamp) -> Zoned {
+    at.to_zoned(TimeZone::fixed(Offset::constant(8)))
+}
+
+/// `2026-07-14 05:20` in 北京时间.
+#[must_use]
+pub fn beijing_minute(at: Timestamp) -> String {
+    beijing(at).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// `7月14日 05:20` in 北京时间, as people write it.
+#[must_use]
+pub fn beijing_words(at: Timestamp) -> String {
+    let z = beijing(at);
+    format!("{}月{}日 {:02}:{:02}", z.month(), z.day(), z.hour(), z.minute())
+}
+
+/// The instant of `ms` since 1970, held to the range that `Timestamp` can say.
+#[must_use]
+pub fn from_ms(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// Where "now" comes from: the system, or, in a demo data directory only, a clock moved by hand.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The system clock.
+    #[default]
+    System,
+    /// Milliseconds since 1970, set by the demo.
+    Simulated(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that stands at `at` until [`Clock::set`] moves it.
+    #[must_use]
+    pub fn simulated(at: Timestamp) -> Self {
+        Self::Simulated(Arc::new(AtomicI64::new(at.as_millisecond())))
+    }
+
+    /// Now, to the millisecond: the resolution everything is stored with.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => from_ms(Timestamp::now().as_millisecond()),
+            Self::Simulated(ms) => from_ms(ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a simulated clock; the system's is left alone.
+    pub fn set(&self, at: Timestamp) {
+        if let Self::Simulated(ms) = self {
+            ms.store(at.as_millisecond(), Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Evidence: entries, the Merkle tree over them, the timeline. Tiles, checkpoints, proofs and bundles come here.
+
+pub mod timeline;

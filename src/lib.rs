@@ -1,0 +1,42 @@
+//! 吉家湖巡护: patrol reports and water readings of a small lake, kept as evidence for joint meetings.
+//!
+//! # The map
+//! - [`config`] typed sections; the defaults are `config/default.toml`, embedded. Only `main` sees the whole.
+//! - [`error`], [`clock`] what every room may use.
+//! - The trade, plain functions over plain types, no I/O: [`lake`] the place and where a position lies in it;
+//!   [`patrol`] reports and duty windows; [`water`] observations, rain and dry weather; [`casework`] what a
+//!   sighting may claim; [`evidence`] entries, the Merkle tree over them, the timeline's model.
+//! - [`store`] the only SQL: one writing thread (rusqlite), readers (sqlx), photos by hash.
+//! - [`picture`] maps and charts as SVG text: one drawing for page, PDF and Word.
+//! - [`mirror`] InfluxDB follows the log; [`document`] Word, PDF, Excel, CSV, GeoJSON from a timeline.
+//! - [`ingest`] MQTT and files in; [`web`] the whole route table, API and pages.
+//! - [`calc`] every computation from the shell; [`demo`] a simulated lake entering by the same front doors.
+//!
+//! # Arrows, never reversed (`tests/it/arrows.rs` reads the `use` lines)
+//! `main` → `demo | calc` → `web | ingest` → `mirror | document` → `store | picture` →
+//! `lake patrol water casework evidence` → `error clock`. Each part receives its own section of the config.
+//!
+//! # Ways through
+//! - Report: body → [`patrol::report`] (parse, then trust) → geotag → `store.add_report` (writing thread: record,
+//!   idempotency key and entry in one transaction, group commit) → 201 with its receipt.
+//! - Reading: MQTT poll loop only polls → batch → decode by mapping → `store.add_observations` → commit →
+//!   acknowledge on the same connection epoch.
+//! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
+//!   entry.
+
+pub mod calc;
+pub mod casework;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod document;
+pub mod error;
+pub mod evidence;
+pub mod ingest;
+pub mod lake;
+pub mod mirror;
+pub mod patrol;
+pub mod picture;
+pub mod store;
+pub mod water;
+pub mod web;

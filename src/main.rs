@@ -1,0 +1,3 @@
+//! The commands. (Being written.)
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! InfluxDB follows the log.

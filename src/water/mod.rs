@@ -1,0 +1,5 @@
+//! Water: observations, properties and their units, rain and dry weather. Classes, indices, QC and alerts come here.
+
+pub mod observation;
+pub mod property;
+pub mod rain;

@@ -1,0 +1,101 @@
+//! Rain and dry weather: the rule that decides what a sighting may claim.
+
+use serde::{Deserialize, Serialize};
+
+/// The weather before a sighting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weather {
+    /// Less rain than the limit in the window, with at least 90 % of the window covered by the source.
+    Dry,
+    /// The limit or more, whatever the coverage.
+    Wet,
+    /// Too little is known. Never treated as dry.
+    Unknown,
+}
+
+impl Weather {
+    /// As documents say it.
+    #[must_use]
+    pub fn zh(self) -> &'static str {
+        match self {
+            Self::Dry => "旱天",
+            Self::Wet => "雨天",
+            Self::Unknown => "降雨未知",
+        }
+    }
+}
+
+/// The rule's two numbers. Default 72 h and 2.5 mm: an engineering choice between the Massachusetts MS4 permit
+/// (2.54 mm in 24 h) and the 旱天 of T/CECS 758-2020 (48 h after rain, the number partly lost in the copy read).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DryRule {
+    /// Hours looked back.
+    pub window_h: f64,
+    /// Rain that makes the window wet, mm.
+    pub limit_mm: f64,
+}
+
+/// Rain that fell in an interval ending `hours_before` the sighting.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RainBefore {
+    /// Hours between the end of the interval and the sighting.
+    pub hours_before: f64,
+    /// Millimetres.
+    pub mm: f64,
+}
+
+/// The share of the window that the rain source must cover before silence may count as dry.
+pub const MIN_COVERAGE: f64 = 0.9;
+
+/// Judges the weather; returns it with the rain that fell in the window, mm.
+/// `coverage` is the share of the window (0 to 1) for which the source delivered values.
+#[must_use]
+pub fn judge(rain: impl IntoIterator<Item = RainBefore>, coverage: f64, rule: DryRule) -> (Weather, f64) {
+    let rain_mm: f64 = rain
+        .into_iter()
+        .filter(|r| r.hours_before >= 0.0 && r.hours_before < rule.window_h)
+        .map(|r| r.mm)
+        .sum();
+    let weather = if rain_mm >= rule.limit_mm {
+        Weather::Wet
+    } else if coverage >= MIN_COVERAGE {
+        Weather::Dry
+    } else {
+        Weather::Unknown
+    };
+    (weather, rain_mm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `tests/fixtures/domain/dry_weather_vectors.csv`: id, rain, coverage, three rules.
+    #[test]
+    fn vectors_agree() {
+        let text = include_str!("../../tests/fixtures/domain/dry_weather_vectors.csv");
+        let mut judged = 0;
+        for row in csv::Reader::from_reader(text.as_bytes()).records().map(Result::unwrap) {
+            let rain: Vec<RainBefore> = row[1]
+                .split(';')
+                .filter_map(|part| part.split_once(':'))
+                .map(|(h, mm)| RainBefore { hours_before: h.parse().unwrap(), mm: mm.parse().unwrap() })
+                .collect();
+            let coverage: f64 = row[2].parse().unwrap();
+            for (column, window_h, limit_mm) in [(3, 72.0, 2.5), (4, 48.0, 2.5), (5, 24.0, 2.54)] {
+                let (weather, _) = judge(rain.iter().copied(), coverage, DryRule { window_h, limit_mm });
+                let expected = serde_json::to_value(weather).unwrap();
+                assert_eq!(expected, row[column], "{} column {column}", &row[0]);
+                judged += 1;
+            }
+        }
+        assert_eq!(judged, 15);
+    }
+
+    #[test]
+    fn wet_whatever_the_coverage() {
+        let rule = DryRule { window_h: 72.0, limit_mm: 2.5 };
+        assert_eq!(judge([RainBefore { hours_before: 1.0, mm: 3.0 }], 0.1, rule).0, Weather::Wet);
+    }
+}

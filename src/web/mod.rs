@@ -1,0 +1,1 @@
+//! The route table, the API and the pages.
