@@ -5,12 +5,12 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use jiff::{Timestamp, Zoned, tz::Offset, tz::TimeZone};
+use jiff::{Timestamp, ZonedDateTime, tz::Offset, tz::TimeZone};
 
 /// 北京时间, UTC+8, no daylight saving since 1992.
 #[must_use]
-pub fn beijing(at: Timestamp) -> Zoned {
-    at.to_zoned(TimeZone::fixed(Offset::constant(8)))
+pub fn beijing(at: Timestamp) -> ZonedDateTime {
+    at.to_zoned_datetime(TimeZone::fixed(Offset::constant(8)))
 }
 
 /// `2026-07-14 05:20` in 北京时间.
