@@ -3,6 +3,7 @@
 pub mod duty;
 pub mod form;
 pub mod report;
+pub mod walk;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,1 +1,574 @@
-//! A report.
+//! A report: what the phone, an import or a script sends, and the record it becomes. Parsed once, then trusted.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::ReportKind;
+use super::form::{HyacinthForm, SewageForm};
+use crate::error::{Error, Result};
+use crate::evidence::merkle::Hash;
+use crate::lake::geotag::Locator;
+use crate::lake::{Crs, Geotag, Place, Wgs84, crs};
+
+/// Longest note, characters.
+const NOTE_MAX: usize = 4000;
+/// Most photos of one report.
+const PHOTOS_MAX: usize = 20;
+/// A phone clock this far off is kept and flagged; beyond it nothing can be said about when it was seen.
+const DRIFT_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Less than this is the ordinary error of a phone clock and is not taken off.
+const DRIFT_SHOWN: SignedDuration = SignedDuration::from_mins(2);
+/// A time before this is a clock that was never set: 2000-01-01T00:00:00Z.
+const EARLIEST_MS: i64 = 946_684_800_000;
+
+/// Where a position came from; decides whether a wild one is refused or kept and flagged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionSource {
+    /// The phone's own fix: kept whatever it says.
+    #[default]
+    Device,
+    /// Picked on a map.
+    Map,
+    /// Typed.
+    Typed,
+    /// From a file.
+    Imported,
+}
+
+/// A position as given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Degrees east, in `crs`.
+    pub lng: f64,
+    /// Degrees north, in `crs`.
+    pub lat: f64,
+    /// Reference system; never guessed.
+    #[schema(value_type = String)]
+    pub crs: Crs,
+    /// Radius of the accuracy circle, metres.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accuracy_m: Option<f64>,
+    /// Where it came from.
+    #[serde(default)]
+    pub source: PositionSource,
+    /// Age of the fix when the shutter was pressed, seconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fix_age_s: Option<f64>,
+}
+
+/// Who: an opaque id for the log, and the name, which is kept apart under a salt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// Opaque, stable: 1 to 64 letters, digits, `-`, `_`, `.`.
+    pub id: String,
+    /// Goes into a payload that can be erased, never into the log.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+}
+
+/// `POST /api/v1/reports`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportBody {
+    /// Made on the phone; the key for ever.
+    pub id: Uuid,
+    /// What.
+    pub kind: ReportKind,
+    /// Where.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<Position>,
+    /// Why there is no position, when there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub no_position: Option<String>,
+    /// When seen, by the phone's clock; RFC 3339 with an offset.
+    #[schema(value_type = String, format = DateTime)]
+    pub observed_at: Timestamp,
+    /// The phone's clock when this body was written.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub device_at: Option<Timestamp>,
+    /// Who.
+    pub person: Person,
+    /// The patrol it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub patrol: Option<Uuid>,
+    /// The outfall, where the person chose one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outfall: Option<String>,
+    /// The form 巡查记录(污水).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sewage: Option<SewageForm>,
+    /// The form 巡查记录(水葫芦).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hyacinth: Option<HyacinthForm>,
+    /// Free text, at most 4,000 characters. Kept apart under a salt.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+    /// SHA-256 of the photos' original bytes, hex, at most 20.
+    #[serde(default)]
+    pub photos: Vec<String>,
+}
+
+/// What the log commits to as `record`: the report without name and note, with what the server made of its clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What.
+    pub kind: ReportKind,
+    /// Where, as given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<Position>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub no_position: Option<String>,
+    /// When seen, as given.
+    pub observed_at: Timestamp,
+    /// When seen, with the phone clock's known offset taken off; what everything is ordered by.
+    pub seen_at: Timestamp,
+    /// The phone's clock when the body was written.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device_at: Option<Timestamp>,
+    /// Phone clock minus server clock, seconds, where known and over two minutes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_offset_s: Option<i64>,
+    /// The outfall the person chose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outfall: Option<String>,
+    /// Form.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sewage: Option<SewageForm>,
+    /// Form.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hyacinth: Option<HyacinthForm>,
+    /// Photos, hex.
+    pub photos: Vec<String>,
+}
+
+/// A report that has passed every check.
+#[derive(Clone, Debug)]
+pub struct NewReport {
+    /// The client's UUID.
+    pub id: Uuid,
+    /// SHA-256 of the body as sent.
+    pub body_sha256: Hash,
+    /// When the server had it.
+    pub received_at: Timestamp,
+    /// Opaque person id.
+    pub person: String,
+    /// Its patrol.
+    pub patrol: Option<Uuid>,
+    /// What the log commits to.
+    pub record: Record,
+    /// Note, kept apart.
+    pub note: Option<String>,
+    /// Name, kept apart.
+    pub name: Option<String>,
+    /// Where it lies.
+    pub geotag: Option<Geotag>,
+    /// Hash of the place it was judged by.
+    pub place_hash: Hash,
+}
+
+/// The circumstances a submission arrives in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The server's clock.
+    pub received_at: Timestamp,
+    /// The phone's clock at sending, from the header `Device-Time`: the only way to know a phone that is behind.
+    pub sent_at: Option<Timestamp>,
+    /// The place.
+    pub place: &'a Place,
+    /// Its index.
+    pub locator: &'a Locator,
+}
+
+/// Reads a JSON body; an error names the field and what is allowed.
+///
+/// # Errors
+/// `Invalid` with the path of the offending field.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut de = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut de).map_err(|e| {
+        let path = e.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        Error::invalid(field, e.into_inner().to_string())
+    })?;
+    de.end().map_err(|e| Error::invalid("", format!("one JSON object is allowed: {e}")))?;
+    Ok(value)
+}
+
+/// Reads and checks a report.
+///
+/// # Errors
+/// `Invalid` naming the field and what is allowed; nothing of the report is kept then.
+pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
+    let ReportBody {
+        id,
+        kind,
+        position,
+        no_position,
+        observed_at,
+        device_at,
+        person,
+        patrol,
+        outfall,
+        sewage,
+        hyacinth,
+        note,
+        photos,
+    } = parse_json(body)?;
+    if id.is_nil() {
+        return Err(Error::invalid("id", "is nil; a random UUID made by the client is required"));
+    }
+    check_person(&person)?;
+    check_text("note", note.as_deref(), NOTE_MAX)?;
+    let (seen_at, clock_offset_s) = settle_time(observed_at, device_at, arrival)?;
+    let record = Record {
+        kind,
+        position,
+        no_position,
+        observed_at,
+        seen_at,
+        device_at,
+        clock_offset_s,
+        outfall,
+        sewage,
+        hyacinth,
+        photos,
+    };
+    let geotag = check_record(&record, arrival.place, arrival.locator)?;
+    Ok(NewReport {
+        id,
+        body_sha256: Sha256::digest(body).into(),
+        received_at: arrival.received_at,
+        person: person.id,
+        patrol,
+        record,
+        note: note.filter(|n| !n.is_empty()),
+        name: person.name.filter(|n| !n.is_empty()),
+        geotag,
+        place_hash: arrival.place.hash,
+    })
+}
+
+/// Checks what a record says and finds where it lies.
+///
+/// # Errors
+/// `Invalid` naming the field.
+pub fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result<Option<Geotag>> {
+    let geotag = match (&record.position, &record.no_position) {
+        (Some(position), None) => Some(check_position(position, locator).map_err(|e| e.under("position"))?),
+        (None, Some(reason)) if !reason.trim().is_empty() => {
+            check_text("no_position", Some(reason), 200)?;
+            None
+        }
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("no_position", "is given beside `position`; allowed: one of the two"));
+        }
+        (None, _) => {
+            return Err(Error::invalid("position", "is missing; give it, or the reason for none in `no_position`"));
+        }
+    };
+    if let Some(code) = &record.outfall {
+        check_outfall(code, place)?;
+    }
+    match (record.kind, &record.sewage, &record.hyacinth) {
+        (_, Some(_), Some(_)) => return Err(Error::invalid("hyacinth", "is given beside `sewage`; allowed: one form")),
+        (ReportKind::WaterHyacinth | ReportKind::NothingFound, Some(_), _) => {
+            return Err(Error::invalid("sewage", "belongs to kind sewage_outflow or other"));
+        }
+        (ReportKind::SewageOutflow | ReportKind::NothingFound, _, Some(_)) => {
+            return Err(Error::invalid("hyacinth", "belongs to kind water_hyacinth or other"));
+        }
+        (_, sewage, hyacinth) => {
+            sewage.as_ref().map_or(Ok(()), SewageForm::check)?;
+            hyacinth.as_ref().map_or(Ok(()), HyacinthForm::check)?;
+        }
+    }
+    check_photos(&record.photos)?;
+    Ok(geotag)
+}
+
+/// A code of the place's outfalls.
+///
+/// # Errors
+/// `Invalid` on `outfall` with the codes that are allowed.
+pub fn check_outfall(code: &str, place: &Place) -> Result<()> {
+    if place.outfalls.iter().any(|o| o.code == code) {
+        return Ok(());
+    }
+    let known: Vec<&str> = place.outfalls.iter().take(20).map(|o| o.code.as_str()).collect();
+    Err(Error::invalid("outfall", format!("`{code}` is not known; allowed: {}", known.join(", "))))
+}
+
+fn check_position(given: &Position, locator: &Locator) -> Result<Geotag> {
+    let at = crs::to_wgs84(given.crs, given.lng, given.lat)?;
+    for (field, value) in [("accuracy_m", given.accuracy_m), ("fix_age_s", given.fix_age_s)] {
+        if value.is_some_and(|v| !v.is_finite() || v < 0.0) {
+            return Err(Error::invalid(field, "must be a number from 0"));
+        }
+    }
+    // A device's own fix is evidence of what the device said, however wild; a typed one is a slip to be mended now.
+    if given.source != PositionSource::Device && !locator.in_neighbourhood(at) {
+        let swapped = (given.lng.abs() <= 90.0)
+            .then(|| crs::to_wgs84(given.crs, given.lat, given.lng))
+            .and_then(Result::ok)
+            .is_some_and(|s: Wgs84| locator.in_neighbourhood(s));
+        let hint = if swapped { "; latitude and longitude are swapped?" } else { "" };
+        return Err(Error::invalid(
+            "lat",
+            format!(
+                "{}, {} lies outside the neighbourhood of the lake{hint}; allowed: within the place's \
+                 neighbourhood, in the reference system that `crs` names",
+                given.lat, given.lng
+            ),
+        ));
+    }
+    Ok(locator.geotag(at, given.accuracy_m))
+}
+
+/// Takes the phone clock's offset off, where it is known.
+///
+/// With the clock at sending the offset is plain. Without it only a phone that is ahead betrays itself: its body was
+/// written "later" than it arrived. A phone that is behind cannot be told from a report that waited for a network.
+fn settle_time(
+    observed_at: Timestamp,
+    device_at: Option<Timestamp>,
+    arrival: &Arrival<'_>,
+) -> Result<(Timestamp, Option<i64>)> {
+    let now = arrival.received_at;
+    let offset = arrival
+        .sent_at
+        .or(device_at.filter(|d| *d > now))
+        .map(|clock| clock.duration_since(now))
+        .filter(|o| o.abs() >= DRIFT_SHOWN);
+    if let Some(drift) = offset.filter(|o| o.abs() > DRIFT_MAX) {
+        return Err(Error::invalid(
+            "device_at",
+            format!("the device clock is off by {} days; allowed: up to 30 days", drift.as_hours() / 24),
+        ));
+    }
+    let seen_at = match offset {
+        Some(o) => observed_at.checked_sub(o).map_err(|e| Error::invalid("observed_at", e.to_string()))?,
+        None => observed_at,
+    };
+    if seen_at.duration_since(now) > DRIFT_SHOWN {
+        return Err(Error::invalid(
+            "observed_at",
+            format!("{observed_at} is in the future; allowed: up to the server's time, {now}"),
+        ));
+    }
+    if seen_at.as_millisecond() < EARLIEST_MS {
+        return Err(Error::invalid("observed_at", format!("{observed_at} is before 2000-01-01; is the clock set?")));
+    }
+    Ok((seen_at, offset.map(|o| o.as_secs())))
+}
+
+/// Checks an opaque person id and the name.
+///
+/// # Errors
+/// `Invalid` on `person.id` or `person.name`.
+pub fn check_person(person: &Person) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if person.id.is_empty() || person.id.len() > 64 || !person.id.chars().all(plain) {
+        return Err(Error::invalid(
+            "person.id",
+            "must be 1 to 64 letters, digits, `-`, `_` or `.`: an opaque id, not a name",
+        ));
+    }
+    check_text("person.name", person.name.as_deref(), 60)
+}
+
+/// Checks the length of a free text.
+///
+/// # Errors
+/// `TooLarge` past `max` characters, `Invalid` for control characters.
+pub fn check_text(field: &str, text: Option<&str>, max: usize) -> Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    let length = text.chars().count();
+    if length > max {
+        return Err(Error::TooLarge {
+            field: field.to_owned(),
+            message: format!("{length} characters; allowed: {max}"),
+        });
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(Error::invalid(field, "holds control characters; allowed: text, tabs and line ends"));
+    }
+    Ok(())
+}
+
+fn check_photos(photos: &[String]) -> Result<()> {
+    if photos.len() > PHOTOS_MAX {
+        return Err(Error::invalid("photos", format!("{} photos; allowed: {PHOTOS_MAX}", photos.len())));
+    }
+    for (i, hash) in photos.iter().enumerate() {
+        check_sha256(hash).map_err(|e| e.under(&format!("photos[{i}]")))?;
+        if photos.iter().take(i).any(|other| other == hash) {
+            return Err(Error::invalid(format!("photos[{i}]"), "is named twice"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks a SHA-256 written as 64 lower-case hex digits.
+///
+/// # Errors
+/// `Invalid` without a field name; the caller says where.
+pub fn check_sha256(hash: &str) -> Result<()> {
+    let hex = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if hex { Ok(()) } else { Err(Error::invalid("", "must be 64 lower-case hex digits: the SHA-256 of the bytes")) }
+}
+
+/// What a correction does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionAction {
+    /// Gives other values for some fields.
+    Amend,
+    /// Takes the report back; it stays, struck through.
+    Withdraw,
+    /// Chooses among the outfalls, or says that it is none of them.
+    ChooseOutfall,
+}
+
+impl CorrectionAction {
+    /// The word in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Amend => "amend",
+            Self::Withdraw => "withdraw",
+            Self::ChooseOutfall => "choose_outfall",
+        }
+    }
+}
+
+/// The fields a correction may change; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Amendment {
+    /// Another kind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kind: Option<ReportKind>,
+    /// Another position.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<Position>,
+    /// Another time; the true one, nothing is taken off it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub observed_at: Option<Timestamp>,
+    /// The form, whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sewage: Option<SewageForm>,
+    /// The form, whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hyacinth: Option<HyacinthForm>,
+    /// The note, whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+    /// Photos to add.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub add_photos: Vec<String>,
+}
+
+/// `POST /api/v1/reports/{id}/corrections`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CorrectionBody {
+    /// The correction's own UUID.
+    pub id: Uuid,
+    /// What it does.
+    pub action: CorrectionAction,
+    /// Why; kept apart under a salt.
+    pub reason: String,
+    /// Who.
+    pub person: Person,
+    /// For `choose_outfall`: a code, or `none`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outfall: Option<String>,
+    /// For `amend`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amend: Option<Amendment>,
+}
+
+/// The word that says: none of the known outfalls.
+pub const NO_OUTFALL: &str = "none";
+
+/// Checks what can be checked without the report.
+///
+/// # Errors
+/// `Invalid` naming the field.
+pub fn parse_correction(body: &[u8], place: &Place) -> Result<CorrectionBody> {
+    let c: CorrectionBody = parse_json(body)?;
+    check_person(&c.person)?;
+    if c.reason.trim().is_empty() {
+        return Err(Error::invalid("reason", "is empty; a correction says why"));
+    }
+    check_text("reason", Some(&c.reason), 1000)?;
+    match (c.action, &c.outfall, &c.amend) {
+        (CorrectionAction::ChooseOutfall, Some(code), None) if code == NO_OUTFALL => {}
+        (CorrectionAction::ChooseOutfall, Some(code), None) => check_outfall(code, place)?,
+        (CorrectionAction::ChooseOutfall, ..) => {
+            return Err(Error::invalid("outfall", "choose_outfall needs a code, or `none`, and no `amend`"));
+        }
+        (CorrectionAction::Amend, None, Some(a)) if *a != Amendment::default() => {
+            check_text("amend.note", a.note.as_deref(), NOTE_MAX)?;
+        }
+        (CorrectionAction::Amend, ..) => {
+            return Err(Error::invalid("amend", "amend needs at least one field to change, and no `outfall`"));
+        }
+        (CorrectionAction::Withdraw, None, None) => {}
+        (CorrectionAction::Withdraw, ..) => {
+            return Err(Error::invalid("action", "withdraw takes a reason and nothing else"));
+        }
+    }
+    Ok(c)
+}
+
+/// The record after an amendment, and the names of the fields that changed.
+///
+/// # Errors
+/// `Invalid` on `amend.observed_at` for a time in the future of `received_at` or before 2000.
+pub fn amended(old: &Record, a: &Amendment, received_at: Timestamp) -> Result<(Record, Vec<String>)> {
+    let mut new = old.clone();
+    let mut changed = Vec::new();
+    if let Some(kind) = a.kind {
+        new.kind = kind;
+        changed.push("kind");
+    }
+    if let Some(position) = &a.position {
+        new.position = Some(position.clone());
+        new.no_position = None;
+        changed.push("position");
+    }
+    if let Some(at) = a.observed_at {
+        if at > received_at || at.as_millisecond() < EARLIEST_MS {
+            return Err(Error::invalid("amend.observed_at", "must lie between 2000 and now"));
+        }
+        (new.observed_at, new.seen_at, new.clock_offset_s) = (at, at, None);
+        changed.push("observed_at");
+    }
+    if let Some(form) = &a.sewage {
+        (new.sewage, new.hyacinth) = (Some(form.clone()), None);
+        changed.push("sewage");
+    }
+    if let Some(form) = &a.hyacinth {
+        (new.hyacinth, new.sewage) = (Some(form.clone()), None);
+        changed.push("hyacinth");
+    }
+    if a.note.is_some() {
+        changed.push("note");
+    }
+    if !a.add_photos.is_empty() {
+        new.photos.extend(a.add_photos.iter().cloned());
+        changed.push("photos");
+    }
+    Ok((new, changed.into_iter().map(str::to_owned).collect()))
+}

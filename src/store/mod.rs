@@ -1,95 +1,200 @@
-//! The only SQL. (Stub of the contract; the body is being written.)
+//! The only SQL. One writing thread commits in groups; readers never wait for it; photos lie beside the database,
+//! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
-use std::path::PathBuf;
+mod follow;
+mod observations;
+mod photos;
+mod reports;
+mod writer;
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+
+use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::water::observation::{DeadLetter, NewBatch, Processing};
+use crate::evidence::merkle::{Hash, Head};
+use writer::{Writer, store_error};
+
+pub use follow::{Cursor, FollowedObservation};
+pub use observations::BatchOutcome;
+pub use photos::Upload;
+
+/// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
+const SQLITE_MIN: i32 = 3_051_003;
+/// The schema this program knows; a database with a larger number was made by a newer one.
+const SCHEMA: i64 = 1;
+const MIGRATIONS: [&str; SCHEMA as usize] = [include_str!("migrations/0001.sql")];
+
+/// Who opens the data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// The service: only one at a time.
+    Service,
+    /// A command at the shell, beside a running service or alone.
+    Tool,
+}
 
 /// The open data directory. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store {}
+pub struct Store {
+    writer: Writer,
+    readers: SqlitePool,
+    dir: Arc<Path>,
+    clock: Clock,
+    demo: bool,
+    _lock: Option<Arc<File>>,
+}
 
-/// What a batch became.
+/// The log as one transaction saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchOutcome {
-    /// Rows that were new (corrections counted).
-    pub added: u64,
-    /// Rows already known, dropped.
-    pub known: u64,
-    /// Of the added: a second value for a datastream and time.
-    pub corrections: u64,
-    /// The batch's entry; `None` if nothing was new.
-    pub entry: Option<u64>,
-}
-
-/// A row for a follower, in log order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FollowedObservation {
-    /// Entry of its batch.
-    pub entry: u64,
-    /// Its place in the batch.
-    pub pos: u32,
-    /// Station code.
-    pub station: String,
-    /// Property key.
-    pub property: String,
-    /// Unit.
-    pub unit: String,
-    /// Raw or reviewed.
-    pub processing: Processing,
-    /// Milliseconds since 1970 UTC.
-    pub at_ms: i64,
-    /// The number; `None` for missing.
-    pub number: Option<f64>,
-    /// The text as received where it differs.
-    pub text: Option<String>,
-}
-
-/// Where a follower stands: everything up to and including this row is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
-    /// Entry index; the cursor of one who has done nothing is `entry: 0, pos: -1`.
-    pub entry: u64,
-    /// Row in the entry's batch.
-    pub pos: i64,
+pub struct LogHead {
+    /// Entries.
+    pub size: u64,
+    /// RFC 6962 root over them.
+    pub root: Hash,
 }
 
 impl Store {
-    /// Commits a batch of observations with its entry, and its dead letters. Durable when it returns.
-    pub async fn add_observations(&self, batch: NewBatch) -> Result<BatchOutcome> {
-        let _ = batch;
-        Err(Error::Unavailable("stub".into()))
+    /// Opens or makes the data directory `dir`. A simulated `clock` marks a new directory as demo for good and is
+    /// refused by a real one; a demo directory may later be opened with the system clock.
+    ///
+    /// # Errors
+    /// `Unavailable` where the directory cannot be used, with what to do about it: another service has it, a newer
+    /// program made it, the disk does not sync.
+    pub async fn open(dir: &Path, opener: Opener, clock: Clock) -> Result<Self> {
+        if rusqlite::version_number() < SQLITE_MIN {
+            return Err(Error::Unavailable(format!(
+                "SQLite {} has the WAL-reset corruption; needed: 3.51.3 or newer",
+                rusqlite::version()
+            )));
+        }
+        for part in ["photos", "previews", "tmp"] {
+            std::fs::create_dir_all(dir.join(part))
+                .map_err(|e| Error::Unavailable(format!("data directory {}: {e}", dir.display())))?;
+        }
+        let lock = (opener == Opener::Service).then(|| lock(dir)).transpose()?.map(Arc::new);
+        let path = dir.join("jijia.db");
+        let conn = writer::open_writing(&path)?;
+        let demo = migrate(&conn, &clock, &path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .pragma("cache_size", "-8000")
+            .pragma("temp_store", "memory")
+            .busy_timeout(std::time::Duration::from_secs(5));
+        let readers = SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
+        Ok(Self { writer: Writer::start(conn)?, readers, dir: dir.into(), clock, demo, _lock: lock })
     }
 
-    /// Up to `limit` observation rows after `cursor` in (entry, pos) order.
-    pub async fn list_observations_after(
-        &self,
-        cursor: Cursor,
-        limit: u32,
-    ) -> Result<Vec<FollowedObservation>> {
-        let _ = (cursor, limit);
-        Err(Error::Unavailable("stub".into()))
-    }
-
-    /// Where the follower `name` stands.
-    pub async fn get_cursor(&self, name: &str) -> Result<Cursor> {
-        let _ = name;
-        Err(Error::Unavailable("stub".into()))
-    }
-
-    /// Moves the follower's cursor and keeps the lines it gave up, in one transaction.
-    pub async fn move_cursor(&self, name: &str, to: Cursor, dead: Vec<DeadLetter>) -> Result<()> {
-        let _ = (name, to, dead);
-        Err(Error::Unavailable("stub".into()))
-    }
-
-    /// Where a photo's re-encoded viewer copy (JPEG, long edge 1000) lies, if there is one.
+    /// The clock everything is received by.
     #[must_use]
-    pub fn preview_path(&self, sha256_hex: &str) -> Option<PathBuf> {
-        let _ = sha256_hex;
-        None
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
-    /// Waits until something was committed after the call before; for followers (spurious wake-ups are fine).
-    pub async fn committed(&self) {}
+    /// The directory is marked as demo.
+    #[must_use]
+    pub fn is_demo(&self) -> bool {
+        self.demo
+    }
+
+    /// A commit failed by an I/O error; the process must be restarted.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.writer.is_broken()
+    }
+
+    /// Changes with every commit of this process.
+    #[must_use]
+    pub fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.writer.watch()
+    }
+
+    /// The log's size and root now.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn log_head(&self) -> Result<LogHead> {
+        let (size, frontier): (i64, Vec<u8>) = sqlx::query_as("select size, frontier from log_head where one = 1")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(read_error)?;
+        let head = Head::from_parts(size.unsigned_abs(), &frontier)
+            .ok_or_else(|| Error::Internal("the stored head of the log is damaged".into()))?;
+        Ok(LogHead { size: head.size(), root: head.root() })
+    }
+
+    /// Bytes free on the disk of the data directory; `None` where the system does not say.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        fs4::available_space(&self.dir).ok()
+    }
+}
+
+/// Takes the service's lock; the system gives it back when the process ends, however it ends.
+fn lock(dir: &Path) -> Result<File> {
+    let file = File::create(dir.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Unavailable(format!(
+            "another `jijia serve` has the data directory {}; stop it, or give this one a directory of its own \
+             (--data)",
+            dir.display()
+        ))),
+        Err(std::fs::TryLockError::Error(e)) => Err(e.into()),
+    }
+}
+
+/// Brings the schema to [`SCHEMA`] and settles whether the directory is a demo.
+fn migrate(conn: &Connection, clock: &Clock, path: &Path) -> Result<bool> {
+    conn.execute_batch("begin immediate").map_err(store_error)?;
+    let known: i64 = conn.query_row("pragma user_version", [], |r| r.get(0)).map_err(store_error)?;
+    if known > SCHEMA {
+        return Err(Error::Unavailable(format!(
+            "{} has schema {known}, this program knows {SCHEMA}: it was made by a newer jijia; use that one",
+            path.display()
+        )));
+    }
+    for sql in MIGRATIONS.iter().skip(usize::try_from(known).unwrap_or(0)) {
+        conn.execute_batch(sql).map_err(store_error)?;
+    }
+    conn.execute_batch(&format!("pragma user_version = {SCHEMA}")).map_err(store_error)?;
+    let simulated = matches!(clock, Clock::Simulated(_));
+    if known == 0 && simulated {
+        conn.execute_batch("insert into meta values ('demo', '1')").map_err(store_error)?;
+    }
+    let demo: bool = conn
+        .query_row("select exists (select 1 from meta where key = 'demo')", [], |r| r.get(0))
+        .map_err(store_error)?;
+    if simulated && !demo {
+        return Err(Error::Unavailable(format!(
+            "{} holds real data: a simulated clock is only for a demo directory",
+            path.display()
+        )));
+    }
+    conn.execute_batch("commit").map_err(store_error)?;
+    Ok(demo)
+}
+
+/// What went wrong while reading.
+fn read_error(error: sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::PoolTimedOut => Error::Unavailable("too many readers; try again".into()),
+        other => Error::Internal(other.to_string()),
+    }
+}
+
+/// Flushes a directory, so that a rename in it is durable.
+fn sync_dir(dir: &Path) -> Result<()> {
+    Ok(File::open(dir)?.sync_all()?)
+}
+
+/// `<root>/ab/cdef….<ending>` for a hash.
+fn by_hash(root: PathBuf, sha256_hex: &str, ending: &str) -> PathBuf {
+    let (folder, name) = sha256_hex.split_at(2.min(sha256_hex.len()));
+    root.join(folder).join(format!("{name}.{ending}"))
 }

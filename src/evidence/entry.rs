@@ -1,0 +1,258 @@
+//! Entries: what is written into the log, one leaf each, and what they commit to.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+use super::merkle::Hash;
+use crate::error::{Error, Result};
+
+/// A payload that an entry commits to. It lies apart from the entry and can be disclosed, or erased with its salt,
+/// while every proof over the entry stays valid.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// `record`, `note`, `name`, `reason`, `body`.
+    pub name: &'static str,
+    /// 16 random bytes: without them a short text could be guessed from its hash.
+    pub salt: [u8; 16],
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+impl Payload {
+    /// A payload with a fresh salt.
+    ///
+    /// # Errors
+    /// `Unavailable` if the system has no randomness to give.
+    pub fn new(name: &'static str, body: impl Into<Vec<u8>>) -> Result<Self> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|e| Error::Unavailable(format!("no randomness: {e}")))?;
+        Ok(Self { name, salt, body: body.into() })
+    }
+
+    /// SHA-256(salt || body).
+    #[must_use]
+    pub fn commitment(&self) -> Hash {
+        commitment(&self.salt, &self.body)
+    }
+}
+
+/// SHA-256(salt || body).
+#[must_use]
+pub fn commitment(salt: &[u8], body: &[u8]) -> Hash {
+    Sha256::new().chain_update(salt).chain_update(body).finalize().into()
+}
+
+/// The commitments of an entry, payload name → hex.
+pub type Commitments = BTreeMap<String, String>;
+
+/// The commitments over `payloads`.
+#[must_use]
+pub fn commit(payloads: &[Payload]) -> Commitments {
+    payloads.iter().map(|p| (p.name.to_owned(), hex::encode(p.commitment()))).collect()
+}
+
+/// The version of the entry format, in every entry.
+pub const FORMAT: u8 = 1;
+
+/// One leaf of the log. Serialised once, in the order of the fields, and from then on the bytes are what counts.
+/// Holds no personal data: persons by opaque id, everything else by salted commitment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Entry {
+    /// A report was accepted.
+    Report {
+        /// [`FORMAT`].
+        v: u8,
+        /// The client's UUID.
+        id: Uuid,
+        /// When the server had it.
+        received_at: Timestamp,
+        /// Opaque person id.
+        person: String,
+        /// Its patrol.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        patrol: Option<Uuid>,
+        /// Payloads `record`, `body`, and where given `note`, `name`.
+        commit: Commitments,
+        /// SHA-256 of its photos, hex, in the report's order.
+        photos: Vec<String>,
+    },
+    /// A report was corrected, withdrawn, or its outfall chosen.
+    Correction {
+        /// [`FORMAT`].
+        v: u8,
+        /// The correction's own UUID.
+        id: Uuid,
+        /// The report's UUID.
+        report: Uuid,
+        /// Index of the version it replaces.
+        replaces: u64,
+        /// `amend`, `withdraw`, `choose_outfall`.
+        action: String,
+        /// The fields it changed.
+        changed: Vec<String>,
+        /// When the server had it.
+        received_at: Timestamp,
+        /// Opaque person id.
+        person: String,
+        /// Payloads `record` (the whole new version), `body`, `reason`, and where given `note`, `name`.
+        commit: Commitments,
+        /// SHA-256 of the version's photos, hex.
+        photos: Vec<String>,
+    },
+    /// The bytes of a photo have come and are sealed.
+    Photo {
+        /// [`FORMAT`].
+        v: u8,
+        /// SHA-256 of the original, hex.
+        sha256: String,
+        /// Its length.
+        bytes: u64,
+        /// `image/jpeg`.
+        media_type: String,
+        /// When the last byte came.
+        received_at: Timestamp,
+    },
+    /// A patrol was recorded.
+    Patrol {
+        /// [`FORMAT`].
+        v: u8,
+        /// The client's UUID.
+        id: Uuid,
+        /// When the server had it.
+        received_at: Timestamp,
+        /// Opaque person id.
+        person: String,
+        /// Payloads `record`, `body`, and where given `note`, `name`.
+        commit: Commitments,
+    },
+    /// A batch of observations of one source.
+    Observations {
+        /// [`FORMAT`].
+        v: u8,
+        /// The sender's UUID, where it gave one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<Uuid>,
+        /// `mqtt:lake`, `http`, `import:FILE`.
+        source: String,
+        /// When the server had it.
+        received_at: Timestamp,
+        /// Rows.
+        count: u64,
+        /// First time measured.
+        first: Timestamp,
+        /// Last time measured.
+        last: Timestamp,
+        /// RFC 6962 root over the canonical rows in their order, hex.
+        root: String,
+        /// Payload `body` where the sender gave an id.
+        #[serde(skip_serializing_if = "Commitments::is_empty", default)]
+        commit: Commitments,
+    },
+    /// A document was made from the log.
+    Export {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// `docx`, `pdf`, `xlsx`, `csv`, `geojson`.
+        format: String,
+        /// SHA-256 of the file, hex.
+        sha256: String,
+        /// Entries it was made from.
+        log_size: u64,
+        /// Payload `filter`.
+        commit: Commitments,
+    },
+    /// The place was configured or replaced.
+    Place {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// SHA-256 over the place's files, hex.
+        hash: String,
+    },
+}
+
+impl Entry {
+    /// The word in the database's `kind` column.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Report { .. } => "report",
+            Self::Correction { .. } => "correction",
+            Self::Photo { .. } => "photo",
+            Self::Patrol { .. } => "patrol",
+            Self::Observations { .. } => "observations",
+            Self::Export { .. } => "export",
+            Self::Place { .. } => "place",
+        }
+    }
+
+    /// When the server had it.
+    #[must_use]
+    pub fn received_at(&self) -> Timestamp {
+        match self {
+            Self::Report { received_at, .. }
+            | Self::Correction { received_at, .. }
+            | Self::Photo { received_at, .. }
+            | Self::Patrol { received_at, .. }
+            | Self::Observations { received_at, .. }
+            | Self::Export { received_at, .. }
+            | Self::Place { received_at, .. } => *received_at,
+        }
+    }
+
+    /// The bytes that become the leaf.
+    ///
+    /// # Errors
+    /// `Invalid` past 65,535 bytes, the limit of an entry bundle (C2SP tlog-tiles).
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let bytes = serde_json::to_vec(self).map_err(|e| Error::Internal(e.to_string()))?;
+        if bytes.len() > usize::from(u16::MAX) {
+            return Err(Error::invalid("", format!("the entry would be {} bytes; allowed: 65535", bytes.len())));
+        }
+        Ok(bytes)
+    }
+}
+
+/// What a submitter gets for an accepted thing: its place in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Receipt {
+    /// The submission's id: the client's UUID, or a photo's SHA-256.
+    pub id: String,
+    /// Index of its entry in the log, from 0.
+    pub index: u64,
+    /// RFC 6962 leaf hash of the entry, hex.
+    pub leaf_hash: String,
+    /// When the server had it.
+    #[schema(value_type = String, format = DateTime)]
+    pub received_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_reads_back_and_hides_the_text() {
+        let note = Payload::new("note", "排口有臭味").unwrap();
+        let entry = Entry::Report {
+            v: FORMAT,
+            id: Uuid::nil(),
+            received_at: "2026-07-14T01:00:00Z".parse().unwrap(),
+            person: "p-03".into(),
+            patrol: None,
+            commit: commit(std::slice::from_ref(&note)),
+            photos: vec![],
+        };
+        let bytes = entry.to_bytes().unwrap();
+        assert!(!String::from_utf8(bytes.clone()).unwrap().contains("臭"));
+        assert_eq!(serde_json::from_slice::<Entry>(&bytes).unwrap(), entry);
+        assert_eq!(hex::encode(commitment(&note.salt, &note.body)), hex::encode(note.commitment()));
+    }
+}

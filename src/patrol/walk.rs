@@ -1,0 +1,118 @@
+//! A patrol as it is submitted: one walk with its sectors, waypoints and, best effort, its track.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::report::{Arrival, Person, Position, check_person, check_sha256, check_text, parse_json};
+use crate::error::{Error, Result};
+use crate::evidence::merkle::Hash;
+use crate::lake::crs;
+
+/// A place a patrol must reach and did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Waypoint {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Where.
+    pub position: Position,
+    /// SHA-256 of a photo taken there, hex.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub photo: Option<String>,
+}
+
+/// `POST /api/v1/patrols`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatrolBody {
+    /// Made on the phone; the key for ever. Reports name it.
+    pub id: Uuid,
+    /// Who.
+    pub person: Person,
+    /// Start.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    /// End.
+    #[schema(value_type = String, format = DateTime)]
+    pub ended_at: Timestamp,
+    /// Codes of the sectors walked.
+    pub sectors: Vec<String>,
+    /// Waypoints reached.
+    #[serde(default)]
+    pub waypoints: Vec<Waypoint>,
+    /// Track points, best effort; gaps stay gaps.
+    #[serde(default)]
+    pub track: Vec<Waypoint>,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub note: Option<String>,
+}
+
+/// A patrol that has passed every check.
+#[derive(Clone, Debug)]
+pub struct NewPatrol {
+    /// The body without name and note, the payload `record`.
+    pub record: PatrolBody,
+    /// SHA-256 of the body as sent.
+    pub body_sha256: Hash,
+    /// When the server had it.
+    pub received_at: Timestamp,
+    /// Kept apart.
+    pub note: Option<String>,
+    /// Kept apart.
+    pub name: Option<String>,
+}
+
+/// Reads and checks a patrol.
+///
+/// # Errors
+/// `Invalid` naming the field and what is allowed.
+pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
+    let mut p: PatrolBody = parse_json(body)?;
+    if p.id.is_nil() {
+        return Err(Error::invalid("id", "is nil; a random UUID made by the client is required"));
+    }
+    check_person(&p.person)?;
+    check_text("note", p.note.as_deref(), 4000)?;
+    let hours = p.ended_at.duration_since(p.started_at).as_hours();
+    if p.ended_at < p.started_at || hours >= 24 {
+        return Err(Error::invalid("ended_at", "must lie after `started_at`, within 24 hours"));
+    }
+    if p.ended_at > arrival.received_at || p.started_at.as_millisecond() < 946_684_800_000 {
+        return Err(Error::invalid("ended_at", "must lie between 2000 and the server's time"));
+    }
+    if p.sectors.is_empty() {
+        return Err(Error::invalid("sectors", "is empty; name the sectors walked"));
+    }
+    for (i, code) in p.sectors.iter().enumerate() {
+        if !arrival.place.sectors.iter().any(|s| s.code == *code) {
+            let known: Vec<&str> = arrival.place.sectors.iter().map(|s| s.code.as_str()).collect();
+            return Err(Error::invalid(
+                format!("sectors[{i}]"),
+                format!("`{code}` is not known; allowed: {}", known.join(", ")),
+            ));
+        }
+    }
+    p.sectors.sort();
+    p.sectors.dedup();
+    for (list, points) in [("waypoints", &p.waypoints), ("track", &p.track)] {
+        for (i, point) in points.iter().enumerate() {
+            let at = |e: Error| e.under(&format!("{list}[{i}]"));
+            crs::to_wgs84(point.position.crs, point.position.lng, point.position.lat)
+                .map_err(|e| at(e.under("position")))?;
+            point.photo.as_deref().map_or(Ok(()), |h| check_sha256(h).map_err(|e| at(e.under("photo"))))?;
+        }
+    }
+    let (note, name) = (p.note.take(), p.person.name.take());
+    Ok(NewPatrol {
+        record: p,
+        body_sha256: Sha256::digest(body).into(),
+        received_at: arrival.received_at,
+        note: note.filter(|n| !n.is_empty()),
+        name: name.filter(|n| !n.is_empty()),
+    })
+}

@@ -1,0 +1,222 @@
+//! Observations: one entry per batch of one source, with the Merkle root over its canonical rows.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::Store;
+use super::reports::{Added, known_submission};
+use super::writer::Tx;
+use crate::clock::from_ms;
+use crate::error::{Error, Result};
+use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
+use crate::evidence::merkle::{self, Hash, Head};
+use crate::water::observation::{DeadLetter, NewBatch, NewObservation};
+use jiff::Timestamp;
+
+/// What a batch became.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// Rows that were new, corrections counted.
+    pub added: u64,
+    /// Rows already known, dropped.
+    pub known: u64,
+    /// Of the added: a second value for a datastream and time.
+    pub corrections: u64,
+    /// The batch's entry; `None` if nothing was new.
+    pub receipt: Option<Receipt>,
+}
+
+impl Store {
+    /// Commits a batch of observations with its entry, and its dead letters. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Unavailable`, `NoSpace` if it could not be made durable; then nothing of it is stored.
+    pub async fn add_observations(&self, batch: NewBatch) -> Result<BatchOutcome> {
+        let received_at = self.clock.now();
+        self.writer.run(move |tx| add_batch(tx, &batch, received_at, None)).await
+    }
+
+    /// The same for a sender with an id: sent again it gives the first receipt. A submission in which nothing is
+    /// new has an entry all the same, since its sender waits for a receipt.
+    ///
+    /// # Errors
+    /// `Conflict` if the id is taken by other bytes, and as above.
+    pub async fn add_observations_as(&self, id: Uuid, body: &[u8], batch: NewBatch) -> Result<(Added, BatchOutcome)> {
+        let received_at = self.clock.now();
+        let body_sha256: Hash = Sha256::digest(body).into();
+        self.writer
+            .run(move |tx| {
+                if let Some(receipt) = known_submission(tx, id, &body_sha256)? {
+                    return Ok((Added { receipt, new: false }, BatchOutcome::default()));
+                }
+                let outcome = add_batch(tx, &batch, received_at, Some((id, body_sha256)))?;
+                let receipt = outcome
+                    .receipt
+                    .clone()
+                    .ok_or_else(|| Error::Internal("a submission must have an entry".into()))?;
+                tx.exec("insert into submission (id, entry) values (?1, ?2)", (id.as_bytes(), receipt.index))?;
+                Ok((Added { receipt, new: true }, outcome))
+            })
+            .await
+    }
+}
+
+/// The key of a datastream within one batch.
+type StreamKey<'a> = (&'a str, &'a str, &'a str, &'static str);
+
+/// What this transaction knows of a datastream: its id, and the last time stored. Most values are newer than all
+/// that is stored, and need no look-up.
+struct Stream {
+    id: i64,
+    last_t: i64,
+}
+
+fn add_batch(
+    tx: &mut Tx<'_>,
+    batch: &NewBatch,
+    received_at: Timestamp,
+    sender: Option<(Uuid, Hash)>,
+) -> Result<BatchOutcome> {
+    add_dead(tx, &batch.dead, received_at)?;
+    let mut outcome = BatchOutcome::default();
+    let mut streams: HashMap<StreamKey<'_>, Stream> = HashMap::new();
+    let mut fresh: Vec<(i64, &NewObservation)> = Vec::with_capacity(batch.observations.len());
+    for o in &batch.observations {
+        let stream = stream_of(tx, &mut streams, o)?;
+        let id = stream.id;
+        if o.at_ms > stream.last_t {
+            stream.last_t = o.at_ms;
+        } else {
+            // Also a value met twice within this batch: it stands in `fresh`, not yet in the table.
+            let here = fresh.iter().filter(|(ds, f)| *ds == id && f.at_ms == o.at_ms).map(|(_, f)| *f);
+            match seen_before(tx, id, o, here)? {
+                Seen::Same => {
+                    outcome.known += 1;
+                    continue;
+                }
+                Seen::Other => outcome.corrections += 1,
+                Seen::Never => {}
+            }
+        }
+        fresh.push((id, o));
+    }
+    if fresh.is_empty() && sender.is_none() {
+        return Ok(outcome);
+    }
+    outcome.added = fresh.len() as u64;
+    outcome.receipt = Some(append_batch(tx, batch, &fresh, received_at, sender)?);
+    Ok(outcome)
+}
+
+fn key(o: &NewObservation) -> StreamKey<'_> {
+    (&o.station, &o.property, &o.unit, o.processing.as_str())
+}
+
+fn stream_of<'a, 'm>(
+    tx: &Tx<'_>,
+    streams: &'m mut HashMap<StreamKey<'a>, Stream>,
+    o: &'a NewObservation,
+) -> Result<&'m mut Stream> {
+    use std::collections::hash_map::Entry as Slot;
+    Ok(match streams.entry(key(o)) {
+        Slot::Occupied(known) => known.into_mut(),
+        Slot::Vacant(slot) => {
+            let (station, property, unit, processing) = *slot.key();
+            let find = "select id from datastream where station = ?1 and property = ?2 and unit = ?3 and processing = ?4";
+            let id: Option<(i64,)> = tx.find(find, (station, property, unit, processing))?;
+            let id = if let Some((id,)) = id {
+                id
+            } else {
+                tx.exec(
+                    "insert into datastream (station, property, unit, processing) values (?1, ?2, ?3, ?4)",
+                    (station, property, unit, processing),
+                )?;
+                tx.conn.last_insert_rowid()
+            };
+            let (last,): (Option<i64>,) = tx.row("select max(t) from observation where ds = ?1", (id,))?;
+            slot.insert(Stream { id, last_t: last.unwrap_or(i64::MIN) })
+        }
+    })
+}
+
+enum Seen {
+    Never,
+    Same,
+    Other,
+}
+
+fn seen_before<'a>(
+    tx: &Tx<'_>,
+    ds: i64,
+    o: &NewObservation,
+    here: impl Iterator<Item = &'a NewObservation>,
+) -> Result<Seen> {
+    let mut seen = Seen::Never;
+    for other in here {
+        if other.value == o.value && other.mark == o.mark {
+            return Ok(Seen::Same);
+        }
+        seen = Seen::Other;
+    }
+    let (count, same): (i64, Option<bool>) = tx.row(
+        "select count(*), max(v is ?3 and received_text is ?4 and mark is ?5) from observation where ds = ?1 and t = ?2",
+        (ds, o.at_ms, o.value.number, o.value.text.as_deref(), o.mark.as_deref()),
+    )?;
+    Ok(match (count, same) {
+        (0, _) => seen,
+        (_, Some(true)) => Seen::Same,
+        _ => Seen::Other,
+    })
+}
+
+fn append_batch(
+    tx: &mut Tx<'_>,
+    batch: &NewBatch,
+    fresh: &[(i64, &NewObservation)],
+    received_at: Timestamp,
+    sender: Option<(Uuid, Hash)>,
+) -> Result<Receipt> {
+    let mut rows = Head::default();
+    let mut buffer = Vec::with_capacity(128);
+    for (_, o) in fresh {
+        buffer.clear();
+        o.canonical(&mut buffer);
+        rows.push(merkle::leaf_hash(&buffer));
+    }
+    let times = || fresh.iter().map(|(_, o)| o.at_ms);
+    let now_ms = received_at.as_millisecond();
+    let payloads = sender.map(|(_, sha)| Payload::new("body", sha)).transpose()?;
+    let entry = Entry::Observations {
+        v: FORMAT,
+        id: sender.map(|(id, _)| id),
+        source: batch.source.clone(),
+        received_at,
+        count: fresh.len() as u64,
+        first: from_ms(times().min().unwrap_or(now_ms)),
+        last: from_ms(times().max().unwrap_or(now_ms)),
+        root: hex::encode(rows.root()),
+        commit: entry::commit(payloads.as_slice()),
+    };
+    let id = sender.map_or_else(String::new, |(id, _)| id.to_string());
+    let receipt = tx.append(&entry, &id, payloads.as_slice())?;
+    for (pos, (ds, o)) in fresh.iter().enumerate() {
+        tx.exec(
+            "insert into observation (ds, t, entry, pos, v, received_text, mark) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (*ds, o.at_ms, receipt.index, pos, o.value.number, o.value.text.as_deref(), o.mark.as_deref()),
+        )?;
+    }
+    Ok(receipt)
+}
+
+/// Keeps what could not be taken.
+pub(super) fn add_dead(tx: &Tx<'_>, dead: &[DeadLetter], received_at: Timestamp) -> Result<()> {
+    for d in dead {
+        tx.exec(
+            "insert into dead_letter (received_ms, source, topic, reason, raw) values (?1, ?2, ?3, ?4, ?5)",
+            (received_at.as_millisecond(), &d.source, &d.topic, &d.reason, &d.raw),
+        )?;
+    }
+    Ok(())
+}

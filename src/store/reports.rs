@@ -1,0 +1,448 @@
+//! Reports, corrections and patrols: record, idempotency key and entry in one transaction.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::to_vec;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::writer::Tx;
+use super::{Store, read_error};
+use crate::error::{Error, Result};
+use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
+use crate::evidence::merkle::Hash;
+use crate::lake::geotag::Locator;
+use crate::lake::{Geotag, Match, Place};
+use crate::patrol::report::{
+    Amendment, CorrectionAction, CorrectionBody, NO_OUTFALL, NewReport, Record, amended, check_record,
+};
+use crate::patrol::walk::NewPatrol;
+
+/// A receipt, and whether this call made the entry or an earlier one did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The receipt: the same for every repetition.
+    pub receipt: Receipt,
+    /// This call made it.
+    pub new: bool,
+}
+
+/// A report as it stands: its newest record, and the raw rows a reader needs.
+#[derive(Clone, Debug)]
+pub struct StoredReport {
+    /// The newest version.
+    pub record: Record,
+    /// First receipt.
+    pub receipt: Receipt,
+    /// Every version's entry and action, oldest first.
+    pub versions: Vec<(u64, String)>,
+}
+
+impl Store {
+    /// Adds a report; sent again with the same bytes it gives the first receipt.
+    ///
+    /// # Errors
+    /// `Conflict` if the id is taken by other bytes; `Unavailable`, `NoSpace` if it could not be made durable.
+    pub async fn add_report(&self, report: NewReport) -> Result<Added> {
+        self.writer.run(move |tx| add_report(tx, &report)).await
+    }
+
+    /// Adds a correction of the report `id`.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown report, `Conflict` for a withdrawn one or a taken id, `Invalid` if the corrected
+    /// report would not be accepted.
+    pub async fn add_correction(
+        &self,
+        id: Uuid,
+        body: Vec<u8>,
+        correction: CorrectionBody,
+        place: Arc<Place>,
+        locator: Arc<Locator>,
+    ) -> Result<Added> {
+        let received_at = self.clock.now();
+        self.writer
+            .run(move |tx| {
+                let judge = Judge { place: &place, locator: &locator, received_at };
+                add_correction(tx, id, &body, &correction, &judge)
+            })
+            .await
+    }
+
+    /// Adds a patrol.
+    ///
+    /// # Errors
+    /// As [`Store::add_report`].
+    pub async fn add_patrol(&self, patrol: NewPatrol) -> Result<Added> {
+        self.writer.run(move |tx| add_patrol(tx, &patrol)).await
+    }
+
+    /// The report as it stands.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get_report(&self, id: Uuid) -> Result<StoredReport> {
+        let versions: Vec<(i64, String, i64, Vec<u8>)> = sqlx::query_as(
+            "select v.entry, v.action, e.received_ms, e.leaf from report_version v join entry e on e.idx = v.entry
+             where v.report = $1 order by v.entry",
+        )
+        .bind(id.as_bytes().to_vec())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        let (Some(first), Some(head)) = (versions.first(), versions.last()) else {
+            return Err(Error::NotFound(format!("report {id}")));
+        };
+        let record: Option<Vec<u8>> =
+            sqlx::query_scalar("select body from payload where entry = $1 and name = 'record'")
+                .bind(head.0)
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(read_error)?;
+        let record = record.ok_or_else(|| Error::NotFound(format!("report {id}: erased by law (已依法删除)")))?;
+        Ok(StoredReport {
+            record: read_record(&record)?,
+            receipt: Receipt {
+                id: id.to_string(),
+                index: first.0.unsigned_abs(),
+                leaf_hash: hex::encode(&first.3),
+                received_at: crate::clock::from_ms(first.2),
+            },
+            versions: versions.into_iter().map(|(entry, action, ..)| (entry.unsigned_abs(), action)).collect(),
+        })
+    }
+
+    /// Judges by `place` what was judged by another, in steps of `step` reports, beside the old results. Returns
+    /// how many were done; call it until that is 0.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn judge_again(&self, place: Arc<Place>, locator: Arc<Locator>, step: u32) -> Result<u64> {
+        self.writer.run(move |tx| judge_again(tx, &place, &locator, step)).await
+    }
+
+    /// Says in the log which place is in use, if it is another than before.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn add_place(&self, hash: Hash) -> Result<()> {
+        let received_at = self.clock.now();
+        self.writer
+            .run(move |tx| {
+                let hex = hex::encode(hash);
+                let known: Option<(String,)> = tx.find("select value from meta where key = 'place'", ())?;
+                if known.is_some_and(|(k,)| k == hex) {
+                    return Ok(());
+                }
+                tx.append(&Entry::Place { v: FORMAT, received_at, hash: hex.clone() }, &hex, &[])?;
+                tx.exec("insert into meta values ('place', ?1) on conflict do update set value = ?1", (hex,))
+            })
+            .await
+    }
+}
+
+/// The receipt of an earlier submission under this id, if its bytes were the same.
+pub(super) fn known_submission(tx: &Tx<'_>, id: Uuid, body_sha256: &Hash) -> Result<Option<Receipt>> {
+    let Some((index,)): Option<(u64,)> =
+        tx.find("select entry from submission where id = ?1", (id.as_bytes(),))?
+    else {
+        return Ok(None);
+    };
+    let known: Option<(Vec<u8>,)> =
+        tx.find("select body from payload where entry = ?1 and name = 'body'", (index,))?;
+    match known {
+        Some((sha,)) if sha == body_sha256 => Ok(Some(tx.receipt(&id.to_string(), index)?)),
+        Some(_) => Err(Error::Conflict(format!("id {id} is taken by a submission with other bytes"))),
+        None => Err(Error::Conflict(format!("what was submitted under {id} was erased by law (已依法删除)"))),
+    }
+}
+
+/// The payloads of a submission. `body` holds the digest of what was sent: it tells a repetition from a conflict,
+/// and binds the phone's bytes to the log.
+pub(super) fn payloads(
+    record: Vec<u8>,
+    body_sha256: &Hash,
+    texts: [(&'static str, Option<&String>); 3],
+) -> Result<Vec<Payload>> {
+    let mut all = vec![Payload::new("record", record)?, Payload::new("body", *body_sha256)?];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            all.push(Payload::new(name, text.as_bytes())?);
+        }
+    }
+    Ok(all)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    to_vec(value).map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// Reads a stored record.
+pub(super) fn read_record(body: &[u8]) -> Result<Record> {
+    serde_json::from_slice(body).map_err(|e| Error::Internal(format!("a stored record does not read: {e}")))
+}
+
+fn add_report(tx: &mut Tx<'_>, r: &NewReport) -> Result<Added> {
+    if let Some(receipt) = known_submission(tx, r.id, &r.body_sha256)? {
+        return Ok(Added { receipt, new: false });
+    }
+    let texts = [("note", r.note.as_ref()), ("name", r.name.as_ref()), ("reason", None)];
+    let payloads = payloads(json(&r.record)?, &r.body_sha256, texts)?;
+    let entry = Entry::Report {
+        v: FORMAT,
+        id: r.id,
+        received_at: r.received_at,
+        person: r.person.clone(),
+        patrol: r.patrol,
+        commit: entry::commit(&payloads),
+        photos: r.record.photos.clone(),
+    };
+    let receipt = tx.append(&entry, &r.id.to_string(), &payloads)?;
+    tx.exec("insert into submission (id, entry) values (?1, ?2)", (r.id.as_bytes(), receipt.index))?;
+    let row = SightingRow {
+        report: r.id,
+        first_entry: receipt.index,
+        received_at: r.received_at,
+        person: &r.person,
+        patrol: r.patrol,
+        withdrawn: false,
+    };
+    write_version(tx, &row, receipt.index, "report", &r.record, r.geotag.as_ref(), &r.place_hash)?;
+    Ok(Added { receipt, new: true })
+}
+
+/// What of a report stays over its versions.
+struct SightingRow<'a> {
+    report: Uuid,
+    first_entry: u64,
+    received_at: Timestamp,
+    person: &'a str,
+    patrol: Option<Uuid>,
+    withdrawn: bool,
+}
+
+/// The outfall a record counts for, and whether a person chose it.
+fn outfall_of<'a>(record: &'a Record, geotag: Option<&'a Geotag>) -> (Option<&'a str>, bool) {
+    match (&record.outfall, geotag) {
+        (Some(code), _) if code == NO_OUTFALL => (None, true),
+        (Some(code), _) => (Some(code), true),
+        (None, Some(g)) if g.matched == Match::One => (g.outfalls.first().map(|o| o.code.as_str()), false),
+        _ => (None, false),
+    }
+}
+
+fn write_version(
+    tx: &Tx<'_>,
+    row: &SightingRow<'_>,
+    entry: u64,
+    action: &str,
+    record: &Record,
+    geotag: Option<&Geotag>,
+    place_hash: &Hash,
+) -> Result<()> {
+    let report = row.report.as_bytes();
+    tx.exec("insert into report_version (report, entry, action) values (?1, ?2, ?3)", (report, entry, action))?;
+    if let Some(g) = geotag {
+        add_geotag(tx, entry, place_hash, g)?;
+    }
+    for (seq, hash) in record.photos.iter().enumerate() {
+        let bytes = hex::decode(hash).map_err(|e| Error::Internal(e.to_string()))?;
+        tx.exec(
+            "insert into report_photo (report, seq, sha256) values (?1, ?2, ?3) on conflict do nothing",
+            (report, seq, bytes),
+        )?;
+    }
+    let (outfall, chosen) = outfall_of(record, geotag);
+    tx.exec(
+        "insert or replace into sighting (report, first_entry, head_entry, kind, observed_ms, received_ms, person,
+           patrol, outfall, outfall_chosen, sector, lng, lat, place_hash, withdrawn)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        rusqlite::params![
+            report,
+            row.first_entry,
+            entry,
+            record.kind.as_str(),
+            record.seen_at.as_millisecond(),
+            row.received_at.as_millisecond(),
+            row.person,
+            row.patrol.map(Uuid::into_bytes),
+            outfall,
+            chosen,
+            geotag.and_then(|g| g.sector.as_deref()),
+            geotag.map(|g| g.wgs84.lng),
+            geotag.map(|g| g.wgs84.lat),
+            place_hash,
+            row.withdrawn
+        ],
+    )
+}
+
+fn add_geotag(tx: &Tx<'_>, entry: u64, place_hash: &Hash, geotag: &Geotag) -> Result<()> {
+    let result = serde_json::to_string(geotag).map_err(|e| Error::Internal(e.to_string()))?;
+    tx.exec(
+        "insert into geotag (entry, place_hash, result) values (?1, ?2, ?3) on conflict do nothing",
+        (entry, place_hash, result),
+    )
+}
+
+/// By what a version is judged.
+struct Judge<'a> {
+    place: &'a Place,
+    locator: &'a Locator,
+    received_at: Timestamp,
+}
+
+fn add_correction(
+    tx: &mut Tx<'_>,
+    report: Uuid,
+    body: &[u8],
+    c: &CorrectionBody,
+    judge: &Judge<'_>,
+) -> Result<Added> {
+    let body_sha256: Hash = Sha256::digest(body).into();
+    if let Some(receipt) = known_submission(tx, c.id, &body_sha256)? {
+        return Ok(Added { receipt, new: false });
+    }
+    let (row, old_entry, old) = head_of(tx, report)?;
+    let (record, changed) = apply(c, &old, judge.received_at)?;
+    let geotag = check_record(&record, judge.place, judge.locator).map_err(|e| e.under("amend"))?;
+    let note = c.amend.as_ref().and_then(|a: &Amendment| a.note.as_ref());
+    let texts = [("note", note), ("name", c.person.name.as_ref()), ("reason", Some(&c.reason))];
+    let payloads = payloads(json(&record)?, &body_sha256, texts)?;
+    let entry = Entry::Correction {
+        v: FORMAT,
+        id: c.id,
+        report,
+        replaces: old_entry,
+        action: c.action.as_str().into(),
+        changed,
+        received_at: judge.received_at,
+        person: c.person.id.clone(),
+        commit: entry::commit(&payloads),
+        photos: record.photos.clone(),
+    };
+    let receipt = tx.append(&entry, &c.id.to_string(), &payloads)?;
+    tx.exec("insert into submission (id, entry) values (?1, ?2)", (c.id.as_bytes(), receipt.index))?;
+    let row = SightingRow { withdrawn: c.action == CorrectionAction::Withdraw, person: &row.person, ..row.borrowed() };
+    write_version(tx, &row, receipt.index, c.action.as_str(), &record, geotag.as_ref(), &judge.place.hash)?;
+    Ok(Added { receipt, new: true })
+}
+
+fn apply(c: &CorrectionBody, old: &Record, received_at: Timestamp) -> Result<(Record, Vec<String>)> {
+    match (c.action, &c.amend) {
+        (CorrectionAction::Amend, Some(a)) => amended(old, a, received_at),
+        (CorrectionAction::ChooseOutfall, _) => {
+            Ok((Record { outfall: c.outfall.clone(), ..old.clone() }, vec!["outfall".into()]))
+        }
+        _ => Ok((old.clone(), Vec::new())),
+    }
+}
+
+struct OwnedRow {
+    report: Uuid,
+    first_entry: u64,
+    received_at: Timestamp,
+    person: String,
+    patrol: Option<Uuid>,
+}
+
+impl OwnedRow {
+    fn borrowed(&self) -> SightingRow<'_> {
+        SightingRow {
+            report: self.report,
+            first_entry: self.first_entry,
+            received_at: self.received_at,
+            person: &self.person,
+            patrol: self.patrol,
+            withdrawn: false,
+        }
+    }
+}
+
+fn head_of(tx: &Tx<'_>, report: Uuid) -> Result<(OwnedRow, u64, Record)> {
+    let key = report.as_bytes();
+    let row: Option<(u64, u64, i64, String)> =
+        tx.find("select first_entry, head_entry, received_ms, person from sighting where report = ?1", (key,))?;
+    let (first_entry, head, received_ms, person) =
+        row.ok_or_else(|| Error::NotFound(format!("report {report}")))?;
+    let (withdrawn, patrol): (bool, Option<[u8; 16]>) =
+        tx.row("select withdrawn, patrol from sighting where report = ?1", (key,))?;
+    if withdrawn {
+        return Err(Error::Conflict(format!("report {report} was withdrawn; submit a new one")));
+    }
+    let (body,): (Vec<u8>,) = tx
+        .find("select body from payload where entry = ?1 and name = 'record'", (head,))?
+        .ok_or_else(|| Error::Conflict(format!("report {report} was erased by law (已依法删除)")))?;
+    let patrol = patrol.map(Uuid::from_bytes);
+    let received_at = crate::clock::from_ms(received_ms);
+    Ok((OwnedRow { report, first_entry, received_at, person, patrol }, head, read_record(&body)?))
+}
+
+fn add_patrol(tx: &mut Tx<'_>, p: &NewPatrol) -> Result<Added> {
+    let id = p.record.id;
+    if let Some(receipt) = known_submission(tx, id, &p.body_sha256)? {
+        return Ok(Added { receipt, new: false });
+    }
+    let texts = [("note", p.note.as_ref()), ("name", p.name.as_ref()), ("reason", None)];
+    let payloads = payloads(json(&p.record)?, &p.body_sha256, texts)?;
+    let entry = Entry::Patrol {
+        v: FORMAT,
+        id,
+        received_at: p.received_at,
+        person: p.record.person.id.clone(),
+        commit: entry::commit(&payloads),
+    };
+    let receipt = tx.append(&entry, &id.to_string(), &payloads)?;
+    tx.exec("insert into submission (id, entry) values (?1, ?2)", (id.as_bytes(), receipt.index))?;
+    tx.exec(
+        "insert into patrol (id, entry, person, started_ms, ended_ms) values (?1, ?2, ?3, ?4, ?5)",
+        (
+            id.as_bytes(),
+            receipt.index,
+            &p.record.person.id,
+            p.record.started_at.as_millisecond(),
+            p.record.ended_at.as_millisecond(),
+        ),
+    )?;
+    for sector in &p.record.sectors {
+        tx.exec("insert into patrol_sector (patrol, sector) values (?1, ?2)", (id.as_bytes(), sector))?;
+    }
+    Ok(Added { receipt, new: true })
+}
+
+fn judge_again(tx: &mut Tx<'_>, place: &Place, locator: &Locator, step: u32) -> Result<u64> {
+    let mut heads: Vec<([u8; 16], u64)> = Vec::new();
+    {
+        let mut statement = tx
+            .conn
+            .prepare_cached("select report, head_entry from sighting where place_hash <> ?1 limit ?2")
+            .map_err(super::store_error)?;
+        let rows = statement
+            .query_map((place.hash, step), |r| Ok((r.get(0)?, r.get(1)?)))
+            .map_err(super::store_error)?;
+        for row in rows {
+            heads.push(row.map_err(super::store_error)?);
+        }
+    }
+    for (report, head) in &heads {
+        let body: Option<(Vec<u8>,)> =
+            tx.find("select body from payload where entry = ?1 and name = 'record'", (head,))?;
+        // An erased record cannot be judged again; its old result stays.
+        let record = body.map(|(b,)| read_record(&b)).transpose()?;
+        let geotag = record.as_ref().and_then(|r| {
+            let p = r.position.as_ref()?;
+            let at = crate::lake::crs::to_wgs84(p.crs, p.lng, p.lat).ok()?;
+            Some(locator.geotag(at, p.accuracy_m))
+        });
+        if let Some(g) = &geotag {
+            add_geotag(tx, *head, &place.hash, g)?;
+        }
+        let chosen = record.as_ref().map_or((None, false), |r| outfall_of(r, geotag.as_ref()));
+        tx.exec(
+            "update sighting set place_hash = ?2, outfall = ?3, outfall_chosen = ?4, sector = ?5 where report = ?1",
+            (report, place.hash, chosen.0, chosen.1, geotag.as_ref().and_then(|g| g.sector.as_deref())),
+        )?;
+    }
+    Ok(heads.len() as u64)
+}
