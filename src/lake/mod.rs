@@ -2,7 +2,9 @@
 
 pub mod crs;
 pub mod geotag;
+pub mod grid;
 pub mod load;
+pub mod plane;
 
 use geo::{MultiPolygon, Polygon};
 use jiff::civil;

@@ -2,6 +2,7 @@
 
 pub mod duty;
 pub mod form;
+pub mod photo;
 pub mod report;
 pub mod walk;
 

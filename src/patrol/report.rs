@@ -176,7 +176,7 @@ pub struct NewReport {
 }
 
 /// The circumstances a submission arrives in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Arrival<'a> {
     /// The server's clock.
     pub received_at: Timestamp,

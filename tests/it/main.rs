@@ -1,0 +1,3 @@
+//! One binary: every test against the real thing through the front door.
+
+mod store;
