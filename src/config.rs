@@ -1,9 +1,270 @@
-//! The configuration: typed sections, defaults from `config/default.toml` (embedded, the only home of defaults).
+//! The configuration: typed sections, strict. Defaults stand in `config/default.toml`, embedded, and nowhere else.
+//! Precedence: flag, environment `JIJIA_SECTION_KEY`, file, default. An unknown key is an error with a near match.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use toml::de::DeTable;
+use toml::{Table, Value};
+
+use crate::error::{Error, Result};
+
+/// The complete, commented defaults.
+pub const DEFAULT: &str = include_str!("../config/default.toml");
+
+/// Environment names that are not configuration keys: flags have them (`--config`, `--data`).
+const ENV_FLAGS: [&str; 3] = ["JIJIA_CONFIG", "JIJIA_DATA", "JIJIA_LOG"];
+
+/// Everything. Only `main` sees it; each part receives its own section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where things are kept.
+    pub data: Data,
+    /// The place.
+    pub place: PlaceFiles,
+    /// HTTP.
+    pub server: Server,
+    /// Limits of photos.
+    pub photos: Photos,
+    /// How evidence is judged.
+    pub evidence: Evidence,
+    /// Word and PDF.
+    pub documents: Documents,
+    /// Readings by MQTT.
+    pub mqtt: Mqtt,
+    /// The mirror.
+    pub influx: Influx,
+    /// Logs.
+    pub log: Log,
+}
+
+/// `[data]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The one directory of everything that cannot be made again.
+    pub dir: PathBuf,
+    /// Below this much free space `/readyz` says so, bytes.
+    pub low_space_bytes: u64,
+}
+
+/// `[place]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceFiles {
+    /// Folder of the place's files; empty: the illustrative place inside the program.
+    pub dir: PathBuf,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address; loopback only until people and roles exist.
+    pub listen: SocketAddr,
+    /// Largest JSON body, bytes.
+    pub max_body_bytes: usize,
+    /// A request that takes longer is given up.
+    #[serde(with = "seconds")]
+    pub request_timeout_s: Duration,
+}
+
+/// `[photos]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Photos {
+    /// Largest original, bytes.
+    pub max_bytes: u64,
+    /// Most pixels.
+    pub max_pixels: u64,
+    /// Longest side, pixels.
+    pub max_side: u32,
+}
+
+/// `[evidence]`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// Hours without rain that make a sighting dry-weather.
+    pub dry_window_h: f64,
+    /// Rain in that window that makes it wet, mm.
+    pub dry_limit_mm: f64,
+    /// Rapid test of ammonia nitrogen that counts as a sign of sewage, mg/L.
+    pub nh3n_limit_mg_l: f64,
+    /// Station whose rain decides.
+    pub rain_station: String,
+    /// Stations within this distance of a sighting are shown with it, metres.
+    pub nearby_m: f64,
+    /// Received later than this after it was seen, it is marked as late, seconds.
+    pub late_s: i64,
+}
+
+/// `[documents]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Documents {
+    /// Folder with the office's own fonts (仿宋); empty: the embedded ones.
+    pub fonts_dir: PathBuf,
+    /// Most rows of one document.
+    pub max_rows: u32,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, or a tracing filter.
+    pub level: String,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Reads file and environment over the defaults.
+///
+/// # Errors
+/// `Invalid` naming file, line and key, and what is allowed.
+pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config> {
+    let mut merged: Table = DEFAULT.parse().map_err(|e: toml::de::Error| Error::Internal(e.to_string()))?;
+    let defaults = merged.clone();
+    if let Some(path) = file {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| Error::invalid(&name, e.to_string()))?;
+        let spans = DeTable::parse(&text).map_err(|e| Error::invalid(&name, e.to_string()))?;
+        check_keys(spans.get_ref(), &defaults, "", &|at| line_of(&text, at)).map_err(|e| e.under(&name))?;
+        let table: Table = text.parse().map_err(|e: toml::de::Error| Error::invalid(&name, e.to_string()))?;
+        overlay(&mut merged, table);
+    }
+    for (key, text) in env {
+        if key.starts_with("JIJIA_") && !ENV_FLAGS.contains(&key.as_str()) {
+            overlay_env(&mut merged, &defaults, &key, &text)?;
+        }
+    }
+    let mut config: Config = serde_path_to_error::deserialize(Value::Table(merged))
+        .map_err(|e| Error::invalid(e.path().to_string(), e.into_inner().message().to_owned()))?;
+    read_secret("mqtt.password_file", &config.mqtt.password_file, &mut config.mqtt.password)?;
+    read_secret("influx.token_file", &config.influx.token_file, &mut config.influx.token)?;
+    check(&config)?;
+    Ok(config)
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
+}
+
+fn check_keys(found: &DeTable<'_>, known: &Table, prefix: &str, line: &impl Fn(usize) -> usize) -> Result<()> {
+    for (key, value) in found {
+        let name = key.get_ref();
+        match (known.get(name.as_ref()), value.get_ref()) {
+            (Some(Value::Table(below)), toml::de::DeValue::Table(inner)) => {
+                check_keys(inner, below, &format!("{prefix}{name}."), line)?;
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                let near = nearest(name, known.keys().map(String::as_str));
+                return Err(Error::invalid(
+                    format!("line {}", line(key.span().start)),
+                    format!("unknown key `{prefix}{name}`; did you mean `{prefix}{near}`?"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The known word most like `word`.
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
+    known.min_by_key(|k| strsim::damerau_levenshtein(&word.to_lowercase(), &k.to_lowercase())).unwrap_or_default()
+}
+
+fn overlay(onto: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (onto.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(inner)) => overlay(below, inner),
+            (_, value) => {
+                onto.insert(key, value);
+            }
+        }
+    }
+}
+
+fn overlay_env(onto: &mut Table, defaults: &Table, name: &str, text: &str) -> Result<()> {
+    let names = || {
+        defaults.iter().flat_map(|(section, keys)| {
+            let keys = keys.as_table().into_iter().flatten();
+            keys.map(move |(key, default)| (format!("JIJIA_{section}_{key}").to_uppercase(), section, key, default))
+        })
+    };
+    let Some((_, section, key, default)) = names().find(|(n, ..)| n == name) else {
+        let all: Vec<String> = names().map(|(n, ..)| n).collect();
+        let near = nearest(name, all.iter().map(String::as_str));
+        return Err(Error::invalid(name, format!("unknown environment name; did you mean `{near}`?")));
+    };
+    let wrong = |kind: &str| Error::invalid(name, format!("`{text}` is not {kind}"));
+    let value = match default {
+        Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
+        Value::Float(_) => Value::Float(text.parse().map_err(|_| wrong("a number"))?),
+        Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+        Value::String(_) => Value::String(text.to_owned()),
+        _ => return Err(Error::invalid(name, "can only be given in the file")),
+    };
+    if let Some(Value::Table(below)) = onto.get_mut(section) {
+        below.insert(key.clone(), value);
+    }
+    Ok(())
+}
+
+fn read_secret(key: &str, file: &Path, secret: &mut Secret) -> Result<()> {
+    if file.as_os_str().is_empty() {
+        return Ok(());
+    }
+    if !secret.is_empty() {
+        return Err(Error::invalid(key, "is given beside the secret itself; allowed: one of the two"));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| Error::invalid(key, format!("{}: {e}", file.display())))?;
+    *secret = Secret(text.trim_end_matches(['\r', '\n']).to_owned());
+    Ok(())
+}
+
+fn check(c: &Config) -> Result<()> {
+    if !c.server.listen.ip().is_loopback() {
+        return Err(Error::invalid(
+            "server.listen",
+            format!(
+                "{} can be reached from outside, and there are no people and roles yet: anybody could read and \
+                 write. Allowed for now: 127.0.0.1 or [::1]",
+                c.server.listen
+            ),
+        ));
+    }
+    let positive = [
+        ("evidence.dry_window_h", c.evidence.dry_window_h),
+        ("evidence.dry_limit_mm", c.evidence.dry_limit_mm),
+        ("evidence.nh3n_limit_mg_l", c.evidence.nh3n_limit_mg_l),
+        ("evidence.nearby_m", c.evidence.nearby_m),
+    ];
+    for (key, value) in positive {
+        if !value.is_finite() || value <= 0.0 {
+            return Err(Error::invalid(key, format!("{value} is not allowed; a number above 0 is")));
+        }
+    }
+    if c.evidence.dry_window_h > 240.0 {
+        return Err(Error::invalid("evidence.dry_window_h", "at most 240 hours"));
+    }
+    Ok(())
+}
 
 /// A secret: cannot be printed.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -35,7 +296,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// `[mqtt]`: readings by MQTT; off while `url` is empty.
+/// `[mqtt]`: readings by MQTT; off while `host` is empty.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mqtt {
@@ -117,5 +378,56 @@ mod seconds {
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         let s = f64::deserialize(d)?;
         Duration::try_from_secs_f64(s).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(text: &str) -> Result<Config> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load(Some(file.path()), [])
+    }
+
+    #[test]
+    fn the_defaults_are_complete() {
+        let c = load(None, []).unwrap();
+        assert!(c.mqtt.host.is_empty());
+        assert!(c.server.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn an_unknown_key_names_file_line_and_the_nearest_right_key() {
+        let said = with_file("[server]\nlisten = \"127.0.0.1:1\"\nmax_body_byte = 3\n").unwrap_err().to_string();
+        assert!(said.contains("line 3") && said.contains("did you mean `server.max_body_bytes`"), "{said}");
+        let said = with_file("[sever]\n").unwrap_err().to_string();
+        assert!(said.contains("did you mean `server`"), "{said}");
+        let said = load(None, [("JIJIA_MQTT_HOTS".to_owned(), "x".to_owned())]).unwrap_err().to_string();
+        assert!(said.contains("did you mean `JIJIA_MQTT_HOST`"), "{said}");
+    }
+
+    #[test]
+    fn environment_over_file_over_default_and_secrets_by_file() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "hush\n").unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[server]\nlisten = \"127.0.0.1:1\"\n").unwrap();
+        let env = [
+            ("JIJIA_SERVER_LISTEN".to_owned(), "127.0.0.1:2".to_owned()),
+            ("JIJIA_MQTT_PASSWORD_FILE".to_owned(), secret.path().display().to_string()),
+            ("OTHER".to_owned(), "x".to_owned()),
+        ];
+        let c = load(Some(file.path()), env).unwrap();
+        assert_eq!(c.server.listen.port(), 2);
+        assert_eq!(c.mqtt.password.reveal(), "hush");
+        assert_eq!(format!("{:?}", c.mqtt.password), "***");
+    }
+
+    #[test]
+    fn only_loopback_for_now() {
+        let said = with_file("[server]\nlisten = \"0.0.0.0:80\"\n").unwrap_err().to_string();
+        assert!(said.contains("server.listen") && said.contains("127.0.0.1"), "{said}");
     }
 }

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn agrees_with_ct_merkle() {
-        let mut theirs = ct_merkle::mem_backed_tree::MemoryBackedTree::<sha2_010::Sha256, Vec<u8>>::new();
+        let mut theirs = ct_merkle::mem_backed_tree::MemoryBackedTree::<Sha256, Vec<u8>>::new();
         let mut ours = Head::default();
         for i in 0..500_u32 {
             theirs.push(i.to_be_bytes().to_vec());
