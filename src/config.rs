@@ -164,7 +164,12 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
 }
 
-fn check_keys(found: &DeTable<'_>, known: &Table, prefix: &str, line: &impl Fn(usize) -> usize) -> Result<()> {
+fn check_keys(
+    found: &DeTable<'_>,
+    known: &Table,
+    prefix: &str,
+    line: &impl Fn(usize) -> usize,
+) -> Result<()> {
     for (key, value) in found {
         let name = key.get_ref();
         match (known.get(name.as_ref()), value.get_ref()) {
@@ -186,7 +191,9 @@ fn check_keys(found: &DeTable<'_>, known: &Table, prefix: &str, line: &impl Fn(u
 
 /// The known word most like `word`.
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> &'a str {
-    known.min_by_key(|k| strsim::damerau_levenshtein(&word.to_lowercase(), &k.to_lowercase())).unwrap_or_default()
+    known
+        .min_by_key(|k| strsim::damerau_levenshtein(&word.to_lowercase(), &k.to_lowercase()))
+        .unwrap_or_default()
 }
 
 fn overlay(onto: &mut Table, from: Table) {
@@ -204,7 +211,9 @@ fn overlay_env(onto: &mut Table, defaults: &Table, name: &str, text: &str) -> Re
     let names = || {
         defaults.iter().flat_map(|(section, keys)| {
             let keys = keys.as_table().into_iter().flatten();
-            keys.map(move |(key, default)| (format!("JIJIA_{section}_{key}").to_uppercase(), section, key, default))
+            keys.map(move |(key, default)| {
+                (format!("JIJIA_{section}_{key}").to_uppercase(), section, key, default)
+            })
         })
     };
     let Some((_, section, key, default)) = names().find(|(n, ..)| n == name) else {
@@ -233,7 +242,8 @@ fn read_secret(key: &str, file: &Path, secret: &mut Secret) -> Result<()> {
     if !secret.is_empty() {
         return Err(Error::invalid(key, "is given beside the secret itself; allowed: one of the two"));
     }
-    let text = std::fs::read_to_string(file).map_err(|e| Error::invalid(key, format!("{}: {e}", file.display())))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Error::invalid(key, format!("{}: {e}", file.display())))?;
     *secret = Secret(text.trim_end_matches(['\r', '\n']).to_owned());
     Ok(())
 }
@@ -400,7 +410,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_file_line_and_the_nearest_right_key() {
-        let said = with_file("[server]\nlisten = \"127.0.0.1:1\"\nmax_body_byte = 3\n").unwrap_err().to_string();
+        let said =
+            with_file("[server]\nlisten = \"127.0.0.1:1\"\nmax_body_byte = 3\n").unwrap_err().to_string();
         assert!(said.contains("line 3") && said.contains("did you mean `server.max_body_bytes`"), "{said}");
         let said = with_file("[sever]\n").unwrap_err().to_string();
         assert!(said.contains("did you mean `server`"), "{said}");

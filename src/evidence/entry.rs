@@ -214,7 +214,10 @@ impl Entry {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let bytes = serde_json::to_vec(self).map_err(|e| Error::Internal(e.to_string()))?;
         if bytes.len() > usize::from(u16::MAX) {
-            return Err(Error::invalid("", format!("the entry would be {} bytes; allowed: 65535", bytes.len())));
+            return Err(Error::invalid(
+                "",
+                format!("the entry would be {} bytes; allowed: 65535", bytes.len()),
+            ));
         }
         Ok(bytes)
     }

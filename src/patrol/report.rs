@@ -272,14 +272,19 @@ pub fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result
             return Err(Error::invalid("no_position", "is given beside `position`; allowed: one of the two"));
         }
         (None, _) => {
-            return Err(Error::invalid("position", "is missing; give it, or the reason for none in `no_position`"));
+            return Err(Error::invalid(
+                "position",
+                "is missing; give it, or the reason for none in `no_position`",
+            ));
         }
     };
     if let Some(code) = &record.outfall {
         check_outfall(code, place)?;
     }
     match (record.kind, &record.sewage, &record.hyacinth) {
-        (_, Some(_), Some(_)) => return Err(Error::invalid("hyacinth", "is given beside `sewage`; allowed: one form")),
+        (_, Some(_), Some(_)) => {
+            return Err(Error::invalid("hyacinth", "is given beside `sewage`; allowed: one form"));
+        }
         (ReportKind::WaterHyacinth | ReportKind::NothingFound, Some(_), _) => {
             return Err(Error::invalid("sewage", "belongs to kind sewage_outflow or other"));
         }
@@ -365,7 +370,10 @@ fn settle_time(
         ));
     }
     if seen_at.as_millisecond() < EARLIEST_MS {
-        return Err(Error::invalid("observed_at", format!("{observed_at} is before 2000-01-01; is the clock set?")));
+        return Err(Error::invalid(
+            "observed_at",
+            format!("{observed_at} is before 2000-01-01; is the clock set?"),
+        ));
     }
     Ok((seen_at, offset.map(|o| o.as_secs())))
 }
@@ -423,7 +431,11 @@ fn check_photos(photos: &[String]) -> Result<()> {
 /// `Invalid` without a field name; the caller says where.
 pub fn check_sha256(hash: &str) -> Result<()> {
     let hex = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if hex { Ok(()) } else { Err(Error::invalid("", "must be 64 lower-case hex digits: the SHA-256 of the bytes")) }
+    if hex {
+        Ok(())
+    } else {
+        Err(Error::invalid("", "must be 64 lower-case hex digits: the SHA-256 of the bytes"))
+    }
 }
 
 /// What a correction does.
@@ -522,7 +534,10 @@ pub fn parse_correction(body: &[u8], place: &Place) -> Result<CorrectionBody> {
             check_text("amend.note", a.note.as_deref(), NOTE_MAX)?;
         }
         (CorrectionAction::Amend, ..) => {
-            return Err(Error::invalid("amend", "amend needs at least one field to change, and no `outfall`"));
+            return Err(Error::invalid(
+                "amend",
+                "amend needs at least one field to change, and no `outfall`",
+            ));
         }
         (CorrectionAction::Withdraw, None, None) => {}
         (CorrectionAction::Withdraw, ..) => {

@@ -45,7 +45,11 @@ impl Store {
     ///
     /// # Errors
     /// `Internal` if the database cannot be read.
-    pub async fn list_observations_after(&self, cursor: Cursor, limit: u32) -> Result<Vec<FollowedObservation>> {
+    pub async fn list_observations_after(
+        &self,
+        cursor: Cursor,
+        limit: u32,
+    ) -> Result<Vec<FollowedObservation>> {
         type Row = (i64, i64, String, String, String, String, i64, Option<f64>, Option<String>);
         let rows: Vec<Row> = sqlx::query_as(
             "select o.entry, o.pos, d.station, d.property, d.unit, d.processing, o.t, o.v, o.received_text
@@ -58,15 +62,17 @@ impl Store {
         .fetch_all(&self.readers)
         .await
         .map_err(read_error)?;
-        let row = |(entry, pos, station, property, unit, processing, at_ms, number, text): Row| FollowedObservation {
-            at: Cursor { entry: entry.unsigned_abs(), pos },
-            station,
-            property,
-            unit,
-            processing: if processing == "raw" { Processing::Raw } else { Processing::Reviewed },
-            at_ms,
-            number,
-            text,
+        let row = |(entry, pos, station, property, unit, processing, at_ms, number, text): Row| {
+            FollowedObservation {
+                at: Cursor { entry: entry.unsigned_abs(), pos },
+                station,
+                property,
+                unit,
+                processing: if processing == "raw" { Processing::Raw } else { Processing::Reviewed },
+                at_ms,
+                number,
+                text,
+            }
         };
         Ok(rows.into_iter().map(row).collect())
     }
@@ -114,7 +120,10 @@ impl Store {
                 .fetch_all(&self.readers)
                 .await
                 .map_err(read_error)?;
-        Ok(rows.into_iter().map(|(source, topic, reason, raw)| DeadLetter { source, topic, reason, raw }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(source, topic, reason, raw)| DeadLetter { source, topic, reason, raw })
+            .collect())
     }
 
     /// How many observations and dead letters there are.

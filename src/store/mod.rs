@@ -86,7 +86,8 @@ impl Store {
             .pragma("cache_size", "-8000")
             .pragma("temp_store", "memory")
             .busy_timeout(std::time::Duration::from_secs(5));
-        let readers = SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
         Ok(Self { writer: Writer::start(conn)?, readers, dir: dir.into(), clock, demo, _lock: lock })
     }
 
@@ -119,10 +120,11 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn log_head(&self) -> Result<LogHead> {
-        let (size, frontier): (i64, Vec<u8>) = sqlx::query_as("select size, frontier from log_head where one = 1")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(read_error)?;
+        let (size, frontier): (i64, Vec<u8>) =
+            sqlx::query_as("select size, frontier from log_head where one = 1")
+                .fetch_one(&self.readers)
+                .await
+                .map_err(read_error)?;
         let head = Head::from_parts(size.unsigned_abs(), &frontier)
             .ok_or_else(|| Error::Internal("the stored head of the log is damaged".into()))?;
         Ok(LogHead { size: head.size(), root: head.root() })

@@ -43,7 +43,12 @@ impl Store {
     ///
     /// # Errors
     /// `Conflict` if the id is taken by other bytes, and as above.
-    pub async fn add_observations_as(&self, id: Uuid, body: &[u8], batch: NewBatch) -> Result<(Added, BatchOutcome)> {
+    pub async fn add_observations_as(
+        &self,
+        id: Uuid,
+        body: &[u8],
+        batch: NewBatch,
+    ) -> Result<(Added, BatchOutcome)> {
         let received_at = self.clock.now();
         let body_sha256: Hash = Sha256::digest(body).into();
         self.writer
@@ -56,7 +61,10 @@ impl Store {
                     .receipt
                     .clone()
                     .ok_or_else(|| Error::Internal("a submission must have an entry".into()))?;
-                tx.exec("insert into submission (id, entry) values (?1, ?2)", (id.as_bytes(), receipt.index))?;
+                tx.exec(
+                    "insert into submission (id, entry) values (?1, ?2)",
+                    (id.as_bytes(), receipt.index),
+                )?;
                 Ok((Added { receipt, new: true }, outcome))
             })
             .await

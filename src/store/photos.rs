@@ -137,7 +137,11 @@ impl Store {
                 .fetch_optional(&self.readers)
                 .await
                 .map_err(read_error)?;
-        Ok(row.map(|(media_type, bytes, preview)| StoredPhoto { media_type, bytes: bytes.unsigned_abs(), preview }))
+        Ok(row.map(|(media_type, bytes, preview)| StoredPhoto {
+            media_type,
+            bytes: bytes.unsigned_abs(),
+            preview,
+        }))
     }
 
     /// The first receipt of a photo, if its bytes have come.
@@ -168,7 +172,13 @@ fn known_photo(tx: &Tx<'_>, hex: &str) -> Result<Option<Added>> {
     known.map(|(index,)| Ok(Added { receipt: tx.receipt(hex, index)?, new: false })).transpose()
 }
 
-fn add_photo(tx: &mut Tx<'_>, hex: &str, bytes: u64, photo: &Photo, received_at: jiff::Timestamp) -> Result<Added> {
+fn add_photo(
+    tx: &mut Tx<'_>,
+    hex: &str,
+    bytes: u64,
+    photo: &Photo,
+    received_at: jiff::Timestamp,
+) -> Result<Added> {
     if let Some(known) = known_photo(tx, hex)? {
         return Ok(known);
     }

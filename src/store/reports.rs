@@ -100,7 +100,8 @@ impl Store {
                 .fetch_optional(&self.readers)
                 .await
                 .map_err(read_error)?;
-        let record = record.ok_or_else(|| Error::NotFound(format!("report {id}: erased by law (已依法删除)")))?;
+        let record =
+            record.ok_or_else(|| Error::NotFound(format!("report {id}: erased by law (已依法删除)")))?;
         Ok(StoredReport {
             record: read_record(&record)?,
             receipt: Receipt {
@@ -109,7 +110,10 @@ impl Store {
                 leaf_hash: hex::encode(&first.3),
                 received_at: crate::clock::from_ms(first.2),
             },
-            versions: versions.into_iter().map(|(entry, action, ..)| (entry.unsigned_abs(), action)).collect(),
+            versions: versions
+                .into_iter()
+                .map(|(entry, action, ..)| (entry.unsigned_abs(), action))
+                .collect(),
         })
     }
 
@@ -242,7 +246,10 @@ fn write_version(
     place_hash: &Hash,
 ) -> Result<()> {
     let report = row.report.as_bytes();
-    tx.exec("insert into report_version (report, entry, action) values (?1, ?2, ?3)", (report, entry, action))?;
+    tx.exec(
+        "insert into report_version (report, entry, action) values (?1, ?2, ?3)",
+        (report, entry, action),
+    )?;
     if let Some(g) = geotag {
         add_geotag(tx, entry, place_hash, g)?;
     }
@@ -324,7 +331,11 @@ fn add_correction(
     };
     let receipt = tx.append(&entry, &c.id.to_string(), &payloads)?;
     tx.exec("insert into submission (id, entry) values (?1, ?2)", (c.id.as_bytes(), receipt.index))?;
-    let row = SightingRow { withdrawn: c.action == CorrectionAction::Withdraw, person: &row.person, ..row.borrowed() };
+    let row = SightingRow {
+        withdrawn: c.action == CorrectionAction::Withdraw,
+        person: &row.person,
+        ..row.borrowed()
+    };
     write_version(tx, &row, receipt.index, c.action.as_str(), &record, geotag.as_ref(), &judge.place.hash)?;
     Ok(Added { receipt, new: true })
 }
@@ -362,8 +373,10 @@ impl OwnedRow {
 
 fn head_of(tx: &Tx<'_>, report: Uuid) -> Result<(OwnedRow, u64, Record)> {
     let key = report.as_bytes();
-    let row: Option<(u64, u64, i64, String)> =
-        tx.find("select first_entry, head_entry, received_ms, person from sighting where report = ?1", (key,))?;
+    let row: Option<(u64, u64, i64, String)> = tx.find(
+        "select first_entry, head_entry, received_ms, person from sighting where report = ?1",
+        (key,),
+    )?;
     let (first_entry, head, received_ms, person) =
         row.ok_or_else(|| Error::NotFound(format!("report {report}")))?;
     let (withdrawn, patrol): (bool, Option<[u8; 16]>) =

@@ -121,7 +121,10 @@ fn begin_and_run(conn: &Connection, group: &mut Vec<Job>, answers: &mut Vec<Answ
             tx.save_head()?;
             // SQLite takes the whole transaction back when a statement meets a full or failing disk.
             if conn.is_autocommit() {
-                return Err(tx.grave.take().unwrap_or_else(|| Error::Internal("the transaction was lost".into())));
+                return Err(tx
+                    .grave
+                    .take()
+                    .unwrap_or_else(|| Error::Internal("the transaction was lost".into())));
             }
             conn.execute_batch("commit").map_err(store_error)
         }
@@ -159,8 +162,9 @@ impl<'c> Tx<'c> {
             .prepare_cached("select size, frontier from log_head where one = 1")
             .and_then(|mut s| s.query_row([], |r| Ok((r.get::<_, u64>(0)?, r.get::<_, Vec<u8>>(1)?))))
             .map_err(store_error)?;
-        let head = Head::from_parts(size, &frontier)
-            .ok_or_else(|| Error::Internal("the stored head of the log is damaged; run `jijia audit`".into()))?;
+        let head = Head::from_parts(size, &frontier).ok_or_else(|| {
+            Error::Internal("the stored head of the log is damaged; run `jijia audit`".into())
+        })?;
         Ok(Self { conn, head, loaded_size: size, grave: RefCell::new(None) })
     }
 
@@ -193,7 +197,10 @@ impl<'c> Tx<'c> {
         if self.head.size() == self.loaded_size {
             return Ok(());
         }
-        self.exec("update log_head set size = ?1, frontier = ?2 where one = 1", (self.head.size(), self.head.frontier()))
+        self.exec(
+            "update log_head set size = ?1, frontier = ?2 where one = 1",
+            (self.head.size(), self.head.frontier()),
+        )
     }
 
     /// Appends an entry as the next leaf and keeps its payloads.
@@ -218,19 +225,27 @@ impl<'c> Tx<'c> {
 
     /// The receipt of an entry already in the log.
     pub fn receipt(&self, id: &str, index: u64) -> Result<Receipt> {
-        let (ms, leaf): (i64, Hash) = self.row("select received_ms, leaf from entry where idx = ?1", (index,))?;
+        let (ms, leaf): (i64, Hash) =
+            self.row("select received_ms, leaf from entry where idx = ?1", (index,))?;
         let received_at = crate::clock::from_ms(ms);
         Ok(Receipt { id: id.to_owned(), index, leaf_hash: hex::encode(leaf), received_at })
     }
 
     /// Runs a statement from the cache.
     pub fn exec(&self, sql: &str, params: impl rusqlite::Params) -> Result<()> {
-        self.conn.prepare_cached(sql).and_then(|mut s| s.execute(params)).map(|_| ()).map_err(|e| self.failed(e))
+        self.conn
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(params))
+            .map(|_| ())
+            .map_err(|e| self.failed(e))
     }
 
     /// The one row, which must be there.
     pub fn row<T: FromRow>(&self, sql: &str, params: impl rusqlite::Params) -> Result<T> {
-        self.conn.prepare_cached(sql).and_then(|mut s| s.query_row(params, T::from_row)).map_err(|e| self.failed(e))
+        self.conn
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_row(params, T::from_row))
+            .map_err(|e| self.failed(e))
     }
 
     /// The row, if it is there.
