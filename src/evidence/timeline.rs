@@ -1,14 +1,17 @@
 //! The evidence timeline (证据时间线): one plain model that the page, the API and every document are made from,
 //! so their numbers agree. Built by `store::timeline`; nothing here reads a database.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::casework::EvidenceLevel;
+use crate::casework::{EvidenceLevel, SewageSigns};
+use crate::error::{Error, Result};
 use crate::lake::{Crs, Match, NearOutfall};
 use crate::patrol::ReportKind;
-use crate::water::rain::Weather;
+use crate::water::rain::{DryRule, Weather};
 
 /// What to show. Every field narrows; all empty shows everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -29,6 +32,67 @@ pub struct Filter {
     pub to: Option<Timestamp>,
     /// West, south, east, north, WGS-84 degrees.
     pub bbox: Option<[f64; 4]>,
+}
+
+/// By what a timeline is judged; the numbers stand in the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Dry or wet.
+    pub dry: DryRule,
+    /// Rapid test of ammonia nitrogen that counts as a sign of sewage, mg/L.
+    pub nh3n_limit_mg_l: f64,
+    /// Station whose rain decides.
+    pub rain_station: String,
+    /// Stations within this distance of a sighting are shown with it, metres.
+    pub nearby_m: f64,
+    /// Received later than this after it was seen, it is late, seconds.
+    pub late_s: i64,
+}
+
+/// Where the next page begins: after this sighting, in the page's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct After {
+    /// Its time, milliseconds since 1970.
+    pub observed_ms: i64,
+    /// Index of its first entry, which decides among equal times.
+    pub first_entry: u64,
+}
+
+/// One page of a timeline, newest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// What had been received by this instant is in it.
+    pub cut_off: Timestamp,
+    /// Entries in the log at the cut-off.
+    pub log_size: u64,
+    /// Merkle root (RFC 6962) over them, hex.
+    pub log_root: String,
+    /// The filter.
+    pub filter: Filter,
+    /// Sightings with the gaps and the rain days between them, newest first.
+    pub rows: Vec<Row>,
+    /// Give it as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl After {
+    /// As it stands in an address.
+    #[must_use]
+    pub fn to_cursor(self) -> String {
+        format!("{}.{}", self.observed_ms, self.first_entry)
+    }
+}
+
+impl std::str::FromStr for After {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        let parts = s.split_once('.').and_then(|(ms, entry)| Some((ms.parse().ok()?, entry.parse().ok()?)));
+        let (observed_ms, first_entry) =
+            parts.ok_or_else(|| Error::invalid("cursor", "is not one that a page gave as `next`"))?;
+        Ok(Self { observed_ms, first_entry })
+    }
 }
 
 /// A code with the name people know.
@@ -98,6 +162,54 @@ pub struct Summary {
     pub gaps: u32,
 }
 
+impl Summary {
+    /// The counts over `rows`; a withdrawn sighting counts for nothing.
+    #[must_use]
+    pub fn of(rows: &[Row]) -> Self {
+        let mut s = Self::default();
+        let mut days: [BTreeSet<Date>; 3] = Default::default();
+        for row in rows {
+            match row {
+                Row::Gap(_) => s.gaps += 1,
+                Row::Rain(_) => {}
+                Row::Sighting(x) if x.withdrawn.is_some() => {}
+                Row::Sighting(x) => s.count(x, &mut days),
+            }
+        }
+        let [dry, wet, unknown] = days.map(|d| u32::try_from(d.len()).unwrap_or(u32::MAX));
+        Self { dry_flow_days: dry, wet_flow_days: wet, unknown_flow_days: unknown, ..s }
+    }
+
+    fn count(&mut self, x: &Sighting, days: &mut [BTreeSet<Date>; 3]) {
+        match x.kind {
+            ReportKind::NothingFound => self.nothing_found += 1,
+            ReportKind::SewageOutflow => self.outflows += 1,
+            ReportKind::WaterHyacinth => self.hyacinth += 1,
+            ReportKind::Other => {}
+        }
+        self.sightings += u32::from(x.kind != ReportKind::NothingFound);
+        if x.kind == ReportKind::SewageOutflow && x.flow_seen {
+            let [dry, wet, unknown] = days;
+            let set = match x.weather {
+                Weather::Dry => dry,
+                Weather::Wet => wet,
+                Weather::Unknown => unknown,
+            };
+            set.insert(crate::clock::beijing(x.observed_at).date());
+        }
+        let [e0, e1, e2] = &mut self.levels;
+        match x.level {
+            Some(EvidenceLevel::E0) => *e0 += 1,
+            Some(EvidenceLevel::E1) => *e1 += 1,
+            Some(EvidenceLevel::E2) => *e2 += 1,
+            None => {}
+        }
+        let stored = x.photos.iter().filter(|p| p.stored).count();
+        self.photos += u32::try_from(stored).unwrap_or(u32::MAX);
+        self.photos_missing += u32::try_from(x.photos.len() - stored).unwrap_or(u32::MAX);
+    }
+}
+
 /// One line of the timeline.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "row", rename_all = "snake_case")]
@@ -127,6 +239,8 @@ impl Row {
 pub struct Sighting {
     /// The report's UUID.
     pub id: Uuid,
+    /// Index of its first entry: its number for people.
+    pub first_entry: u64,
     /// What.
     pub kind: ReportKind,
     /// When seen; the phone's clock with its known offset taken off.
@@ -161,6 +275,8 @@ pub struct Sighting {
     pub level: Option<EvidenceLevel>,
     /// Dry, wet or unknown.
     pub weather: Weather,
+    /// Water was seen to flow (an outflow whose form does not say otherwise).
+    pub flow_seen: bool,
     /// Rain in the window before it, mm, where known.
     pub rain_mm: Option<f64>,
     /// The observed facts of the form, in the form's order.
@@ -181,6 +297,9 @@ pub struct Sighting {
     pub withdrawn: Option<String>,
     /// The newest version's place in the log.
     pub entry: EntryRef,
+    /// What its level is judged by.
+    #[serde(skip)]
+    pub signs: SewageSigns,
 }
 
 /// A position as given and as judged.

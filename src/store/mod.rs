@@ -5,6 +5,7 @@ mod follow;
 mod observations;
 mod photos;
 mod reports;
+mod timeline;
 mod writer;
 
 use std::fs::File;
@@ -21,7 +22,8 @@ use writer::{Writer, store_error};
 
 pub use follow::{Cursor, FollowedObservation};
 pub use observations::BatchOutcome;
-pub use photos::Upload;
+pub use photos::{StoredPhoto, Upload};
+pub use reports::{Added, StoredReport};
 
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;

@@ -1,0 +1,202 @@
+//! Photos, notes, corrections, rain and readings of a handful of sightings, each by one query for all of them.
+
+use std::collections::HashMap;
+
+use geo::{Distance, Geodesic, Point};
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{Store, read_error, settle_level};
+use crate::clock::from_ms;
+use crate::error::{Error, Result};
+use crate::evidence::entry::Entry;
+use crate::evidence::timeline::{CorrectionRef, EntryRef, Named, PhotoRef, Reading, Rules, Sighting};
+use crate::lake::{Place, Station};
+use crate::water::property;
+
+/// How long before a sighting a reading may lie, milliseconds.
+const HOUR_MS: i64 = 3_600_000;
+
+impl Store {
+    /// Fills in what `sightings` (a few hundred at most) lack.
+    pub(super) async fn add_details(
+        &self,
+        sightings: &mut [Sighting],
+        place: &Place,
+        rules: &Rules,
+    ) -> Result<()> {
+        if sightings.is_empty() {
+            return Ok(());
+        }
+        self.add_photos(sightings).await?;
+        self.add_versions(sightings).await?;
+        self.add_weather(sightings, place, rules).await?;
+        self.add_readings(sightings, place, rules).await?;
+        for s in sightings {
+            settle_level(s, rules);
+        }
+        Ok(())
+    }
+
+    async fn add_photos(&self, sightings: &mut [Sighting]) -> Result<()> {
+        type PhotoRow = (Vec<u8>, Vec<u8>, Option<bool>, Option<i64>, Option<i64>);
+        let mut query = QueryBuilder::new(
+            "select r.report, r.sha256, p.preview, p.width, p.height
+             from report_photo r left join photo p on p.sha256 = r.sha256 where r.report in (",
+        );
+        push_reports(&mut query, sightings);
+        query.push(") order by r.report, r.seq");
+        let rows: Vec<PhotoRow> =
+            query.build_query_as().fetch_all(&self.readers).await.map_err(read_error)?;
+        let mut by_report: HashMap<Vec<u8>, Vec<PhotoRef>> = HashMap::new();
+        for (report, sha256, preview, width, height) in rows {
+            let pixels = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
+            by_report.entry(report).or_default().push(PhotoRef {
+                sha256: hex::encode(sha256),
+                stored: preview.is_some(),
+                preview: preview.unwrap_or(false),
+                width: pixels(width),
+                height: pixels(height),
+            });
+        }
+        for s in sightings {
+            s.photos = by_report.remove(&s.id.as_bytes()[..]).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Corrections, the newest note, the reason of a withdrawal.
+    async fn add_versions(&self, sightings: &mut [Sighting]) -> Result<()> {
+        type VersionRow = (Vec<u8>, i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+        let mut query = QueryBuilder::new(
+            "select v.report, v.entry, e.body, e.leaf, n.body, w.body from report_version v
+             join entry e on e.idx = v.entry
+             left join payload n on n.entry = v.entry and n.name = 'note'
+             left join payload w on w.entry = v.entry and w.name = 'reason'
+             where v.report in (",
+        );
+        push_reports(&mut query, sightings);
+        query.push(") order by v.report, v.entry");
+        let rows: Vec<VersionRow> =
+            query.build_query_as().fetch_all(&self.readers).await.map_err(read_error)?;
+        let mut by_report: HashMap<Vec<u8>, Vec<VersionRow>> = HashMap::new();
+        for row in rows {
+            by_report.entry(row.0.clone()).or_default().push(row);
+        }
+        for s in sightings {
+            for (_, index, body, leaf, note, reason) in
+                by_report.remove(&s.id.as_bytes()[..]).unwrap_or_default()
+            {
+                let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
+                s.note = note.map(text).or(s.note.take());
+                let entry: Entry = serde_json::from_slice(&body)
+                    .map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))?;
+                if let Entry::Correction { action, changed, received_at, .. } = entry {
+                    let reason = reason.map_or_else(|| "已依法删除".into(), text);
+                    if action == "withdraw" {
+                        s.withdrawn = Some(reason.clone());
+                    }
+                    let words = correction_words(&action, &changed, &reason);
+                    let entry = EntryRef { index: index.unsigned_abs(), leaf_hash: hex::encode(leaf) };
+                    s.corrections.push(CorrectionRef { received_at, words, entry });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_readings(&self, sightings: &mut [Sighting], place: &Place, rules: &Rules) -> Result<()> {
+        type ReadingRow = (i64, i64, String, String, String, i64, Option<f64>, Option<String>);
+        let streams: Vec<(i64, String)> = sqlx::query_as(
+            "select id, station from datastream where processing = 'raw' and property <> 'rain'",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        let mut asked: Vec<(usize, i64, i64)> = Vec::new();
+        for (i, s) in sightings.iter().enumerate() {
+            for (station, _) in nearby(s, place, rules) {
+                let of_station = streams.iter().filter(|(_, code)| *code == station.code);
+                asked.extend(of_station.map(|(ds, _)| (i, *ds, s.observed_at.as_millisecond())));
+            }
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let asked = serde_json::to_string(&asked).map_err(|e| Error::Internal(e.to_string()))?;
+        // The latest value of each datastream in the hour before; of two values for one time the later entry.
+        let rows: Vec<ReadingRow> = sqlx::query_as(
+            "with q as (select value ->> 0 as i, value ->> 1 as ds, value ->> 2 as at from json_each($1))
+             select q.i, q.ds, d.station, d.property, d.unit, o.t, o.v, o.received_text
+             from q join datastream d on d.id = q.ds join observation o on o.ds = q.ds
+               and (o.t, o.entry, o.pos) = (select t, entry, pos from observation
+                 where ds = q.ds and t <= q.at and t > q.at - $2 order by t desc, entry desc, pos desc limit 1)",
+        )
+        .bind(asked)
+        .bind(HOUR_MS)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        for (i, _, station, key, unit, t, v, text) in rows {
+            let Some(s) = usize::try_from(i).ok().and_then(|i| sightings.get_mut(i)) else { continue };
+            let Some((found, distance_m)) = nearby(s, place, rules).find(|(st, _)| st.code == station) else {
+                continue;
+            };
+            s.readings.push(Reading {
+                station: Named { code: found.code.clone(), name: found.name.clone() },
+                property_zh: property::find(&key).map_or_else(|| key.clone(), |p| p.zh.into()),
+                property: key,
+                value: text.or(v.map(|v| v.to_string())).unwrap_or_default(),
+                unit: property::unit_words(&unit).to_owned(),
+                observed_at: from_ms(t),
+                distance_m,
+            });
+        }
+        for s in sightings {
+            s.readings.sort_by(|a, b| {
+                a.distance_m.total_cmp(&b.distance_m).then_with(|| rank(&a.property).cmp(&rank(&b.property)))
+            });
+        }
+        Ok(())
+    }
+}
+
+fn rank(key: &str) -> usize {
+    property::PROPERTIES.iter().position(|p| p.key == key).unwrap_or(usize::MAX)
+}
+
+/// The stations near a sighting, by geodesic distance.
+fn nearby<'p>(s: &Sighting, place: &'p Place, rules: &Rules) -> impl Iterator<Item = (&'p Station, f64)> {
+    let at = s.position.as_ref().map(|p| Point::new(p.lng, p.lat));
+    let near_m = rules.nearby_m;
+    place.stations.iter().filter_map(move |station| {
+        let here = Point::new(station.position.lng, station.position.lat);
+        let distance_m = Geodesic.distance(at?, here);
+        (distance_m <= near_m).then_some((station, distance_m))
+    })
+}
+
+fn push_reports(query: &mut QueryBuilder<Sqlite>, sightings: &[Sighting]) {
+    let mut list = query.separated(", ");
+    for s in sightings {
+        list.push_bind(s.id.as_bytes().to_vec());
+    }
+}
+
+fn correction_words(action: &str, changed: &[String], reason: &str) -> String {
+    let field = |f: &String| match f.as_str() {
+        "kind" => "类型",
+        "position" => "位置",
+        "observed_at" => "时间",
+        "sewage" | "hyacinth" => "现场记录",
+        "note" => "说明",
+        "photos" => "照片",
+        "outfall" => "排口",
+        _ => "其他",
+    };
+    let fields: Vec<&str> = changed.iter().map(field).collect();
+    match action {
+        "withdraw" => format!("撤回：{reason}"),
+        "choose_outfall" => format!("选定排口：{reason}"),
+        _ => format!("更正{}：{reason}", fields.join("、")),
+    }
+}

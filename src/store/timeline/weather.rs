@@ -1,0 +1,160 @@
+//! Rain: dry or wet before each sighting, the days of a period, and the thinned series of the stations.
+
+use jiff::Timestamp;
+
+use super::{Store, read_error};
+use crate::clock::from_ms;
+use crate::error::{Error, Result};
+use crate::evidence::timeline::{Bucket, Filter, Named, RainDay, Rules, Series, Sighting};
+use crate::lake::Place;
+use crate::water::property;
+use crate::water::rain::{RainBefore, judge};
+
+const DAY_MS: i64 = 86_400_000;
+/// 北京时间 is this far ahead of UTC, milliseconds.
+const BEIJING_MS: i64 = 8 * 3_600_000;
+/// Buckets of a thinned series: about one per two pixels of a printed chart.
+const BUCKETS: i64 = 240;
+
+impl Store {
+    async fn rain_stream(&self, place: &Place, rules: &Rules) -> Result<Option<(i64, i64)>> {
+        let every_s = place
+            .stations
+            .iter()
+            .find(|s| s.code == rules.rain_station)
+            .and_then(|s| s.channels.iter().find(|c| c.property == "rain"))
+            .map_or(3600, |c| c.every_s);
+        let id: Option<i64> = sqlx::query_scalar(
+            "select id from datastream where station = $1 and property = 'rain' and processing = 'raw'",
+        )
+        .bind(&rules.rain_station)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(read_error)?;
+        Ok(id.map(|id| (id, i64::from(every_s) * 1000)))
+    }
+
+    /// Dry, wet or unknown for each sighting. A value covers the time since the one before it, at most the
+    /// station's interval; coverage is the covered share of the window.
+    pub(super) async fn add_weather(
+        &self,
+        sightings: &mut [Sighting],
+        place: &Place,
+        rules: &Rules,
+    ) -> Result<()> {
+        let Some((ds, every_ms)) = self.rain_stream(place, rules).await? else { return Ok(()) };
+        #[expect(clippy::cast_possible_truncation, reason = "the window is at most 240 h")]
+        let window_ms = (rules.dry.window_h * 3_600_000.0) as i64;
+        let times: Vec<i64> = sightings.iter().map(|s| s.observed_at.as_millisecond()).collect();
+        let asked = serde_json::to_string(&times).map_err(|e| Error::Internal(e.to_string()))?;
+        let rows: Vec<(i64, f64, i64)> = sqlx::query_as(
+            "with q as (select key as i, value as at from json_each($1)),
+             o as (select q.i, q.at, o.t, o.v, row_number() over
+                 (partition by q.i, o.t order by o.entry desc, o.pos desc) as nth
+               from q join observation o on o.ds = $2 and o.t > q.at - $3 and o.t <= q.at),
+             c as (select i, v, min($4, t - coalesce(lag(t) over (partition by i order by t), at - $3)) as covered
+               from o where nth = 1 and v is not null)
+             select i, total(v), sum(covered) from c group by i",
+        )
+        .bind(asked)
+        .bind(ds)
+        .bind(window_ms)
+        .bind(every_ms)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        for (i, mm, covered_ms) in rows {
+            let Some(s) = usize::try_from(i).ok().and_then(|i| sightings.get_mut(i)) else { continue };
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of some days")]
+            let coverage = covered_ms as f64 / window_ms as f64;
+            let (weather, rain_mm) = judge([RainBefore { hours_before: 0.0, mm }], coverage, rules.dry);
+            s.weather = weather;
+            s.rain_mm = Some(rain_mm);
+        }
+        Ok(())
+    }
+
+    /// Rain by day, 北京时间.
+    pub(super) async fn list_rain_days(
+        &self,
+        (from, to): (Timestamp, Timestamp),
+        place: &Place,
+        rules: &Rules,
+    ) -> Result<Vec<RainDay>> {
+        let Some((ds, every_ms)) = self.rain_stream(place, rules).await? else { return Ok(Vec::new()) };
+        let rows: Vec<(i64, f64, i64)> = sqlx::query_as(
+            "with o as (select t, v, row_number() over (partition by t order by entry desc, pos desc) as nth
+               from observation where ds = $1 and t > $2 and t <= $3),
+             c as (select t, v, min($4, t - coalesce(lag(t) over (order by t), t - $4)) as covered
+               from o where nth = 1 and v is not null)
+             select (t - 1 + $5) / $6 as day, total(v), sum(covered) from c group by day order by day",
+        )
+        .bind(ds)
+        .bind(from.as_millisecond())
+        .bind(to.as_millisecond())
+        .bind(every_ms)
+        .bind(BEIJING_MS)
+        .bind(DAY_MS)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        let day = |(day, mm, covered): (i64, f64, i64)| RainDay {
+            from: from_ms(day * DAY_MS - BEIJING_MS),
+            mm: (mm * 100.0).round() / 100.0,
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a day")]
+            coverage: (covered as f64 / DAY_MS as f64).min(1.0),
+            source: rules.rain_station.clone(),
+        };
+        Ok(rows.into_iter().map(day).collect())
+    }
+
+    /// The raw series of the stations that belong to the filter, thinned to at most [`BUCKETS`] buckets each.
+    pub(super) async fn list_series(
+        &self,
+        filter: &Filter,
+        (from, to): (Timestamp, Timestamp),
+        place: &Place,
+        rules: &Rules,
+    ) -> Result<Vec<Series>> {
+        let streams: Vec<(i64, String, String, String)> = sqlx::query_as(
+            "select id, station, property, unit from datastream where processing = 'raw' and property <> 'rain'
+             order by station, id",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        let (start, end) = (from.as_millisecond(), to.as_millisecond());
+        let width = ((end - start) / BUCKETS).max(1);
+        let mut all = Vec::new();
+        for station in super::gaps::stations_of(filter, place, rules) {
+            for (ds, _, key, unit) in streams.iter().filter(|(_, code, ..)| *code == station.code) {
+                let rows: Vec<(i64, f64, f64, f64)> = sqlx::query_as(
+                    "select (t - $2) / $4 as bucket, min(v), max(v), avg(v) from observation
+                     where ds = $1 and t >= $2 and t < $3 and v is not null group by bucket order by bucket",
+                )
+                .bind(ds)
+                .bind(start)
+                .bind(end)
+                .bind(width)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(read_error)?;
+                let bucket = |(n, min, max, mean): (i64, f64, f64, f64)| Bucket {
+                    at: from_ms(start + n * width + width / 2),
+                    min,
+                    max,
+                    mean,
+                };
+                all.push(Series {
+                    station: Named { code: station.code.clone(), name: station.name.clone() },
+                    property: key.clone(),
+                    property_zh: property::find(key).map_or_else(|| key.clone(), |p| p.zh.into()),
+                    unit: property::unit_words(unit).to_owned(),
+                    points: rows.into_iter().map(bucket).collect(),
+                });
+            }
+        }
+        all.retain(|s: &Series| !s.points.is_empty());
+        Ok(all)
+    }
+}
