@@ -1,0 +1,21 @@
+//! Observations by HTTP.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::app::{App, Json};
+use super::problem::{Failure, Problem};
+use super::reports::receipt;
+use crate::evidence::entry::Receipt;
+use crate::water::submission::{ObservationsBody, parse_observations};
+
+/// Takes values of sensors or samplers. A value already known is nothing new; another value for the same time
+/// stands beside the first as a correction.
+#[utoipa::path(post, path = "/api/v1/observations", tag = "observations", request_body = ObservationsBody,
+    responses((status = 201, body = Receipt), (status = 200, body = Receipt), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+pub(super) async fn add_observations(State(app): State<App>, Json(body): Json) -> Result<Response, Failure> {
+    let (id, batch) = parse_observations(&body, app.store.clock().now())?;
+    let (added, _) = app.store.add_observations_as(id, &body, batch).await?;
+    Ok(receipt(added, "/api/v1/timeline".into()))
+}

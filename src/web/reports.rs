@@ -1,0 +1,81 @@
+//! Reports, corrections and patrols.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use super::app::{App, Json, device_time};
+use super::problem::{Failure, Problem};
+use crate::error::Error;
+use crate::evidence::entry::Receipt;
+use crate::patrol::report::{CorrectionBody, ReportBody, parse_correction, parse_report};
+use crate::patrol::walk::{PatrolBody, parse_patrol};
+use crate::store::Added;
+
+/// 201 for what this request made, 200 for the first receipt again.
+pub(super) fn receipt(added: Added, location: String) -> Response {
+    let status = if added.new { StatusCode::CREATED } else { StatusCode::OK };
+    (status, [(header::LOCATION, location)], axum::Json(added.receipt)).into_response()
+}
+
+/// A UUID in an address.
+pub(super) fn uuid(text: &str) -> Result<Uuid, Error> {
+    text.parse().map_err(|_| Error::NotFound(format!("report {text}: not a UUID")))
+}
+
+/// Files a report. Sending it again, byte for byte, gives the first receipt again.
+#[utoipa::path(post, path = "/api/v1/reports", tag = "reports", request_body = ReportBody,
+    params(("Device-Time" = Option<String>, Header, description = "The phone's clock at sending, RFC 3339: lets the \
+        server take a wrong clock off")),
+    responses(
+        (status = 201, description = "Stored durably", body = Receipt),
+        (status = 200, description = "Was stored before; the first receipt", body = Receipt),
+        (status = 409, description = "The id is taken by other bytes", body = Problem),
+        (status = 422, description = "A field is wrong; nothing was stored", body = Problem),
+        (status = 503, description = "Could not be made durable; send again", body = Problem)))]
+pub(super) async fn add_report(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(body): Json,
+) -> Result<Response, Failure> {
+    let report = parse_report(&body, &app.arrival(device_time(&headers)?))?;
+    let location = format!("/api/v1/reports/{}", report.id);
+    Ok(receipt(app.store.add_report(report).await?, location))
+}
+
+/// A report as it stands now: every field in words, its photos and whether they have come, where it lies, its
+/// corrections and its place in the log.
+#[utoipa::path(get, path = "/api/v1/reports/{id}", tag = "reports", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Object, description = "The report as the timeline shows it"),
+        (status = 404, body = Problem)))]
+pub(super) async fn get_report(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
+    let sighting = app.store.get_sighting(uuid(&id)?, &app.place, &app.rules).await?;
+    Ok(axum::Json(sighting).into_response())
+}
+
+/// Corrects or withdraws a report, or chooses among its outfalls. The old version stays in the log.
+#[utoipa::path(post, path = "/api/v1/reports/{id}/corrections", tag = "reports", params(("id" = Uuid, Path)),
+    request_body = CorrectionBody,
+    responses((status = 201, body = Receipt), (status = 200, body = Receipt), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn add_correction(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Json(body): Json,
+) -> Result<Response, Failure> {
+    let report = uuid(&id)?;
+    let correction = parse_correction(&body, &app.place)?;
+    let added = app.store.add_correction(report, body.to_vec(), correction, app.place.clone(), app.locator.clone());
+    Ok(receipt(added.await?, format!("/api/v1/reports/{report}")))
+}
+
+/// Records a patrol.
+#[utoipa::path(post, path = "/api/v1/patrols", tag = "patrols", request_body = PatrolBody,
+    responses((status = 201, body = Receipt), (status = 200, body = Receipt), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+pub(super) async fn add_patrol(State(app): State<App>, Json(body): Json) -> Result<Response, Failure> {
+    let patrol = parse_patrol(&body, &app.arrival(None))?;
+    let location = format!("/timeline?patrol={}", patrol.record.id);
+    Ok(receipt(app.store.add_patrol(patrol).await?, location))
+}
