@@ -148,7 +148,8 @@ fn assign_sectors(place: &mut Place) {
 
 /// ` did you mean …?`, when one of `allowed` is near.
 fn suggestion(word: &str, allowed: &[&str]) -> String {
-    let near = |candidate: &&&str| strsim::damerau_levenshtein(&word.to_lowercase(), candidate);
+    let word = word.to_lowercase();
+    let near = |candidate: &&&str| strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
     match allowed.iter().min_by_key(near) {
         Some(best) if near(&best) <= best.len().div_ceil(3) => format!("; did you mean `{best}`?"),
         _ => String::new(),
