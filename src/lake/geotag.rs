@@ -25,7 +25,7 @@ pub struct Locator {
     pub(super) sectors: Vec<Polygon<f64>>,
     pub(super) outfalls: Vec<[f64; 2]>,
     water: IntervalTreeMultiPolygon<f64>,
-    sector_boxes: RTree<GeomWithData<Rectangle<geo::Point>, usize>>,
+    sector_boxes: RTree<GeomWithData<Rectangle<Point>, usize>>,
     outfall_tree: RTree<GeomWithData<[f64; 2], usize>>,
     sector_codes: Vec<String>,
     outfall_marks: Vec<(String, Point)>,
@@ -115,7 +115,7 @@ impl Locator {
 
     fn find_sector(&self, p: [f64; 2]) -> Option<usize> {
         self.sector_boxes
-            .locate_in_envelope_intersecting(&AABB::from_point(geo::Point::from(p)))
+            .locate_in_envelope_intersecting(&AABB::from_point(p.into()))
             .map(|found| found.data)
             .filter(|i| self.sector_holds(*i, p))
             .min()
@@ -182,4 +182,157 @@ pub(super) fn nearest_first(mut found: Vec<(f64, usize)>) -> Vec<usize> {
     found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     found.truncate(MAX_CANDIDATES);
     found.into_iter().map(|(_, i)| i).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::load::embedded;
+    use crate::lake::{Outfall, crs};
+
+    fn at(lng: f64, lat: f64) -> Wgs84 {
+        crs::to_wgs84(crate::lake::Crs::Wgs84, lng, lat).unwrap()
+    }
+
+    /// The shipped place with outfalls at these metres east of its first one.
+    fn place_with_outfalls(east_m: &[f64]) -> (Place, Wgs84) {
+        let mut place = embedded();
+        let origin = place.outfalls[0].position;
+        let m_per_deg = Plane::of_lake(&place.lake).project(at(114.0, 29.4))[0]
+            - Plane::of_lake(&place.lake).project(at(113.0, 29.4))[0];
+        let model = place.outfalls[0].clone();
+        let outfall = |(i, m): (usize, &f64)| Outfall {
+            code: format!("JJH-PK-{:04}", i + 1),
+            position: at(origin.lng + m / m_per_deg, origin.lat),
+            ..model.clone()
+        };
+        place.outfalls = east_m.iter().enumerate().map(outfall).collect();
+        (place, origin)
+    }
+
+    fn tag(east_m: &[f64], accuracy_m: Option<f64>) -> Geotag {
+        let (place, origin) = place_with_outfalls(east_m);
+        Locator::new(&place).geotag(origin, accuracy_m)
+    }
+
+    #[test]
+    fn one_outfall_in_reach_is_clear() {
+        let tag = tag(&[4.0, 200.0, 300.0, 400.0], Some(12.0));
+        assert_eq!(tag.matched, Match::One);
+        assert_eq!(tag.outfalls.len(), 3);
+        assert_eq!(tag.outfalls[0].code, "JJH-PK-0001");
+        assert!((tag.outfalls[0].distance_m - 4.0).abs() < 0.05, "{}", tag.outfalls[0].distance_m);
+    }
+
+    #[test]
+    fn the_accuracy_circle_makes_candidates() {
+        assert_eq!(tag(&[35.0, 500.0], None).matched, Match::None);
+        assert_eq!(tag(&[35.0, 500.0], Some(4.0)).matched, Match::None);
+        assert_eq!(tag(&[35.0, 500.0], Some(6.0)).matched, Match::One);
+    }
+
+    #[test]
+    fn two_in_reach_are_told_apart_only_by_a_good_fix() {
+        assert_eq!(tag(&[2.0, -28.0], Some(5.0)).matched, Match::One);
+        let unclear = tag(&[2.0, -28.0, 400.0], Some(15.0));
+        assert_eq!(unclear.matched, Match::Several);
+        assert_eq!(unclear.outfalls.len(), 2, "candidates only, not the far one");
+        assert_eq!(tag(&[2.0, -28.0], None).matched, Match::Several, "how good the fix was is not known");
+    }
+
+    #[test]
+    fn a_hopeless_fix_does_not_match_the_whole_lake() {
+        let tag = tag(&[0.0, 90.0, 120.0, 140.0, 300.0, 400.0], Some(5000.0));
+        assert_eq!(tag.matched, Match::Several);
+        assert_eq!(tag.outfalls.len(), 3, "those within match_m + 100 m");
+        assert_eq!(self::tag(&[140.0], Some(f64::INFINITY)).matched, Match::None);
+    }
+
+    #[test]
+    fn many_candidates_are_cut_at_five() {
+        let tag = tag(&[0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 28.0], Some(10.0));
+        assert_eq!(tag.matched, Match::Several);
+        let codes: Vec<_> = tag.outfalls.iter().map(|o| o.code.as_str()).collect();
+        assert_eq!(codes, ["JJH-PK-0001", "JJH-PK-0002", "JJH-PK-0003", "JJH-PK-0004", "JJH-PK-0005"]);
+    }
+
+    #[test]
+    fn equal_distances_fall_by_code() {
+        let tag = tag(&[10.0; 7], Some(5.0));
+        assert_eq!(tag.matched, Match::Several);
+        assert_eq!(tag.outfalls[0].code, "JJH-PK-0001");
+        assert_eq!(tag.outfalls[4].code, "JJH-PK-0005");
+    }
+
+    #[test]
+    fn a_place_without_outfalls_or_accuracy_still_answers() {
+        let tag = tag(&[], Some(f64::NAN));
+        assert_eq!((tag.matched, tag.outfalls.len()), (Match::None, 0));
+        assert!(tag.shore_m < 10.0);
+    }
+
+    #[test]
+    fn water_island_and_land_are_told_apart() {
+        let place = embedded();
+        let locator = Locator::new(&place);
+        let island = &place.lake.0[0].interiors()[0];
+        let on_island = at(island.0[0].x, island.0[13].y);
+        assert!(!locator.geotag(on_island, None).in_lake);
+        assert!(locator.distance_to_shore_m(on_island) < 60.0);
+        let middle = at(113.1100, 29.4000);
+        let tag = locator.geotag(middle, None);
+        assert!(tag.in_lake);
+        assert_eq!(tag.sector, None, "open water belongs to no stretch of shore");
+        assert!(tag.shore_m > 100.0);
+        let land = at(113.1200, 29.4050);
+        assert!(!locator.geotag(land, None).in_lake);
+    }
+
+    #[test]
+    fn a_hole_drawn_in_either_direction_is_no_water() {
+        let mut place = embedded();
+        let polygon = &place.lake.0[0];
+        let island = polygon.interiors()[0].clone();
+        let mut turned = island.clone();
+        turned.0.reverse();
+        let middle = at((island.0[0].x + island.0[13].x) / 2.0, (island.0[0].y + island.0[13].y) / 2.0);
+        for hole in [island, turned] {
+            place.lake = Polygon::new(place.lake.0[0].exterior().clone(), vec![hole]).into();
+            assert!(!Locator::new(&place).geotag(middle, None).in_lake);
+        }
+    }
+
+    #[test]
+    fn shore_distance_agrees_with_the_geodesic() {
+        let place = embedded();
+        let locator = Locator::new(&place);
+        for point in [at(113.1100, 29.4000), at(113.1203, 29.4021), at(113.1033, 29.3951)] {
+            let here = Point::new(point.lng, point.lat);
+            let ring = place.lake.0[0].exterior();
+            // Every metre or so of the shore, by the geodesic: an oracle that shares nothing with the plane.
+            let geodesic_m = ring
+                .lines()
+                .chain(place.lake.0[0].interiors()[0].lines())
+                .flat_map(|l| (0..=40).map(move |i| l.start + l.delta() * (f64::from(i) / 40.0)))
+                .map(|c| Geodesic.distance(here, Point::from(c)))
+                .fold(f64::INFINITY, f64::min);
+            let shore_m = locator.distance_to_shore_m(point);
+            assert!((shore_m - geodesic_m).abs() < 0.05, "{shore_m} {geodesic_m}");
+        }
+    }
+
+    #[test]
+    fn neighbourhood_is_the_lake_and_its_surroundings() {
+        let mut place = embedded();
+        let locator = Locator::new(&place);
+        assert!(locator.in_neighbourhood(at(113.1100, 29.4000)));
+        assert!(locator.in_neighbourhood(at(113.1200, 29.4000)));
+        assert!(!locator.in_neighbourhood(at(113.1400, 29.4000)));
+        assert!(!locator.in_neighbourhood(at(29.4, 29.4)));
+        place.neighbourhood_m = 10.0;
+        assert!(
+            Locator::new(&place).in_neighbourhood(at(113.1100, 29.4000)),
+            "open water, far from any shore"
+        );
+    }
 }

@@ -173,3 +173,116 @@ fn sectors_of(locator: &Locator, area: Rect<f64>) -> Vec<(usize, bool)> {
 fn half_diagonal_m(area: Rect<f64>) -> f64 {
     area.width().hypot(area.height()) / 2.0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use geo::LineString;
+
+    use super::*;
+    use crate::lake::load::embedded;
+    use crate::lake::{Outfall, Sector};
+
+    fn same(grid: &Grid, lng: f64, lat: f64, accuracy_m: Option<f64>) {
+        let at = Wgs84 { lng, lat };
+        assert_eq!(grid.geotag(at, accuracy_m), grid.locator.geotag(at, accuracy_m));
+    }
+
+    /// SplitMix64: the same positions in every run.
+    struct Random(u64);
+
+    impl Random {
+        fn between(&mut self, low: f64, high: f64) -> f64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            low + (high - low) * ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        /// Mostly near (inside the grid and around its edge), some in the city, some anywhere on Earth.
+        fn position(&mut self) -> (f64, f64) {
+            match self.between(0.0, 20.0) as u8 {
+                0 => (self.between(-180.0, 180.0), self.between(-90.0, 90.0)),
+                1 | 2 => (self.between(113.05, 113.17), self.between(29.34, 29.46)),
+                _ => (self.between(113.1000, 113.1200), self.between(29.3915, 29.4095)),
+            }
+        }
+    }
+
+    fn compare(place: &Place, positions: u32) {
+        let grid = Grid::new(place);
+        let mut random = Random(7);
+        for _ in 0..positions {
+            let (lng, lat) = random.position();
+            let accuracy_m = Some(random.between(-50.0, 150.0)).filter(|m| *m >= 0.0);
+            same(&grid, lng, lat, accuracy_m);
+        }
+    }
+
+    #[test]
+    fn answers_are_the_locators_on_random_positions() {
+        compare(&embedded(), 20_000);
+    }
+
+    /// Many outfalls (some on the same spot) and sectors with holes, where candidate lists really cut.
+    #[test]
+    fn answers_are_the_locators_on_a_crowded_place() {
+        let mut place = embedded();
+        let shore = place.lake.0[0].exterior().clone();
+        let (outfall, sector) = (place.outfalls[0].clone(), place.sectors[0].clone());
+        place.outfalls = (0..300)
+            .map(|i| {
+                let c = shore.0[(i * 7) % 240];
+                let position = Wgs84 { lng: c.x + 1e-5 * (i / 240) as f64, lat: c.y };
+                Outfall { code: format!("JJH-PK-{i:04}"), position, ..outfall.clone() }
+            })
+            .collect();
+        let ring = |x: f64, y: f64, r: f64| {
+            LineString::from_iter((0..=24).map(|i| {
+                let (sin, cos) = (TAU * f64::from(i % 24) / 24.0).sin_cos();
+                Coord { x: x + r * cos, y: y + r * sin }
+            }))
+        };
+        place.sectors = (0..40)
+            .map(|i| {
+                let (x, y) = (113.103 + 0.002 * f64::from(i % 8), 29.394 + 0.003 * f64::from(i / 8));
+                let polygon = Polygon::new(ring(x, y, 0.0014), vec![ring(x, y, 0.0004)]);
+                Sector { code: format!("S{i:02}"), polygon, ..sector.clone() }
+            })
+            .collect();
+        compare(&place, 5_000);
+    }
+
+    #[test]
+    fn answers_are_the_locators_on_the_marks_themselves_and_at_the_edge() {
+        let place = embedded();
+        let grid = Grid::new(&place);
+        for c in place.lake.0[0].exterior().coords() {
+            same(&grid, c.x, c.y, Some(5.0));
+        }
+        for c in place.sectors.iter().flat_map(|s| s.polygon.exterior().coords()) {
+            same(&grid, c.x, c.y, None);
+        }
+        for o in &place.outfalls {
+            same(&grid, o.position.lng, o.position.lat, None);
+        }
+        assert!(grid.cell_of(grid.bounds.min().into()).is_some());
+        assert!(grid.cell_of([grid.bounds.min().x - 1.0, grid.bounds.min().y]).is_none());
+        assert!(grid.cell_of([grid.bounds.max().x + 1.0, grid.bounds.max().y]).is_none());
+        assert!(grid.cell_of([f64::NAN, 0.0]).is_none());
+    }
+
+    /// Otherwise the comparison above would hold by the fallback alone.
+    #[test]
+    fn most_of_the_near_positions_are_answered_by_a_cell_that_knows() {
+        let grid = Grid::new(&embedded());
+        assert!(grid.cells.len() > 3_000, "{}", grid.cells.len());
+        assert!(grid.cells.iter().filter(|c| c.in_lake.is_some()).count() * 10 > grid.cells.len() * 8);
+        let whole = grid.cells.iter().filter(|c| c.sectors.first().is_some_and(|s| s.1)).count();
+        assert!(whole > 300, "{whole}");
+        let mean = grid.cells.iter().map(|c| c.shore.len()).sum::<usize>() / grid.cells.len();
+        assert!(mean < 30, "{mean} of 266 segments in a cell");
+    }
+}

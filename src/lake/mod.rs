@@ -20,10 +20,11 @@ pub struct Wgs84 {
 }
 
 /// The reference system a position was given in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Crs {
     /// Browsers, GPS chips.
+    #[default]
     Wgs84,
     /// 高德, 腾讯.
     Gcj02,
