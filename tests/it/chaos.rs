@@ -90,11 +90,13 @@ fn serve(
         }
         Act::Answer(answer) => {
             let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-            let length = body.len();
-            write!(
-                client,
-                "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            )
+            // A script that writes its own length tears its answer.
+            let length = if head.contains("Content-Length:") {
+                String::new()
+            } else {
+                format!("Content-Length: {}\r\n", body.len())
+            };
+            write!(client, "HTTP/1.1 {head}\r\n{length}Connection: close\r\n\r\n{body}")
         }
         Act::TearAnswer(bytes) => {
             let answer = exchange(upstream, &request(&head, &body))?;

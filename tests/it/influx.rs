@@ -339,7 +339,7 @@ async fn an_unsure_answer_is_waited_out_and_sent_again() {
     let proxy = Chaos::start(server.address, move |number, _| {
         if number % 2 == 0 { faults.get(number / 2).map_or(Act::Pass, |fault| fault()) } else { Act::Pass }
     });
-    let timeout_s = Duration::from_millis(700);
+    let timeout_s = Duration::from_secs(3);
     let config = config::Influx { batch_lines: 200, timeout_s, ..Influxd::config(proxy.url()) };
     lake.add_series("JJH-S1", 0, 200 * 12).await;
     let mirror = lake.mirror(&config);

@@ -1,3 +1,5 @@
-//! One binary: every test against the real thing through the front door.
+//! Stories through the front doors, one binary.
 
-mod store;
+mod chaos;
+mod influx;
+mod influxd;
