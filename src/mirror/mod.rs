@@ -3,3 +3,4 @@
 
 pub mod influx;
 mod line;
+pub mod status;

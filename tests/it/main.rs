@@ -1,5 +1,0 @@
-//! Stories through the front doors, one binary.
-
-mod chaos;
-mod influx;
-mod influxd;
