@@ -19,7 +19,7 @@ use super::line::Lines;
 use super::status::{InfluxStatus, Phase};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::store::{Cursor, Store};
+use crate::store::Store;
 use crate::water::observation::DeadLetter;
 
 /// Name of the mirror's cursor, and the source of its dead letters.
@@ -56,7 +56,10 @@ impl Target {
         }
         let token = config.token.reveal();
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Error::invalid("influx.token", "must be printable ASCII without spaces, and not empty"));
+            return Err(Error::invalid(
+                "influx.token",
+                "must be printable ASCII without spaces, and not empty",
+            ));
         }
         if !(1..=MOST_LINES).contains(&config.batch_lines) {
             let message = format!("is {}; allowed are 1 to {MOST_LINES}", config.batch_lines);
@@ -83,7 +86,9 @@ fn check_url(text: &str) -> Result<()> {
         "http" => {}
         // The client's TLS is an outdated rustls 0.21 with open advisories; it is not compiled in.
         "https" => {
-            return Err(refuse("asks for TLS, which the mirror does not speak: put InfluxDB on this machine"));
+            return Err(refuse(
+                "asks for TLS, which the mirror does not speak: put InfluxDB on this machine",
+            ));
         }
         _ => return Err(refuse("is not http")),
     }
@@ -248,9 +253,10 @@ fn judge(status: u16, text: &str, sent: usize) -> Result<Verdict, Fault> {
         // or from the request as a whole, and would send every row to the dead letters.
         400 if text.contains("unable to parse '") => Ok(Verdict::Refused { words, all: false }),
         422 if text.contains("partial write") => {
-            let dropped = text.rsplit("dropped=").next().map_or("", |rest| {
-                rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("")
-            });
+            let dropped = text
+                .rsplit("dropped=")
+                .next()
+                .map_or("", |rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
             Ok(Verdict::Refused { words, all: dropped.parse() == Ok(sent) })
         }
         408 | 429 | 500..=599 => Err(Fault::Outage(words)),
@@ -344,7 +350,8 @@ mod tests {
         let conflict = r#"{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: input field \"value\" on measurement \"water\" is type float, already exists as type integer dropped=3"}"#;
         assert!(matches!(judge(422, conflict, 3), Ok(Verdict::Refused { all: true, .. })));
         assert!(matches!(judge(422, conflict, 30), Ok(Verdict::Refused { all: false, .. })));
-        for (status, text) in [(400, "<html>Bad Request</html>"), (422, ""), (401, ""), (404, ""), (200, "")] {
+        for (status, text) in [(400, "<html>Bad Request</html>"), (422, ""), (401, ""), (404, ""), (200, "")]
+        {
             assert!(matches!(judge(status, text, 1), Err(Fault::Configuration(_))), "{status}");
         }
         for status in [408, 429, 500, 502, 503, 504] {

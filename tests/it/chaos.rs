@@ -49,7 +49,9 @@ impl Chaos {
                 }
                 let (script, requests) = (script.clone(), requests.clone());
                 // A broken connection is what this is for.
-                std::thread::spawn(move || client.map(|client| drop(serve(client, upstream, &script, &requests))));
+                std::thread::spawn(move || {
+                    client.map(|client| drop(serve(client, upstream, &script, &requests)))
+                });
             }
         });
         chaos

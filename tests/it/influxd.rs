@@ -125,7 +125,8 @@ impl Drop for Influxd {
 }
 
 fn spawn(address: SocketAddr, folder: &TempDir) -> Child {
-    let influxd = std::env::var_os("INFLUXD").expect("INFLUXD names no server: tests/run finds or builds one");
+    let influxd =
+        std::env::var_os("INFLUXD").expect("INFLUXD names no server: tests/run finds or builds one");
     let at = |name: &str| folder.path().join(name);
     Command::new(influxd)
         .arg("--http-bind-address")
