@@ -1,1 +1,4 @@
 //! What comes in: MQTT and files.
+
+mod local_time;
+pub mod table;
