@@ -1,1 +1,3 @@
 //! Every computation from the shell.
+
+pub mod rain;

@@ -1,4 +1,10 @@
 //! What comes in: MQTT and files.
 
+pub mod column_map;
+mod columns;
+pub mod import_observations;
+pub mod import_reports;
 mod local_time;
+pub mod preview;
+mod report_row;
 pub mod table;

@@ -115,13 +115,21 @@ impl Table {
             let whole = |line, message| RowError { line, column: String::new(), message };
             let record =
                 record.map_err(|e| whole(e.position().map_or(0, csv::Position::line), e.to_string()))?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = record.position().map_or(0, |p| self.line_of(p));
             let surplus = record.iter().skip(width).any(|cell| !cell.trim().is_empty());
             if record.len() < width || surplus {
                 return Err(whole(line, format!("{} cells; the heading has {width}", record.len())));
             }
             Ok((line, record))
         })
+    }
+
+    /// The reader counts a record from the empty lines before it.
+    fn line_of(&self, position: &csv::Position) -> u64 {
+        let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+        let bytes = self.text.as_bytes().get(from..).unwrap_or_default();
+        let empty = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).filter(|&&b| b == b'\n').count();
+        position.line() + empty as u64
     }
 
     fn reader(&self) -> csv::Reader<&[u8]> {

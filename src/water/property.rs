@@ -91,7 +91,8 @@ static ALIASES: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
 });
 
 /// One form for all spellings: full-width letters, digits and brackets as ASCII, no blanks, lower case.
-pub(super) fn fold(text: &str) -> String {
+#[must_use]
+pub fn fold(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
