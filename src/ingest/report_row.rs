@@ -97,9 +97,9 @@ pub(super) fn body(
     }
     body.insert("person".into(), person);
     for key in ["outfall", "photos"] {
-        body.extend(
-            cells.iter().find(|c| c.column.is(key)).map(|c| Ok((key.into(), value(c)?))).transpose()?,
-        );
+        if let Some(cell) = cells.iter().find(|c| c.column.is(key)) {
+            body.insert(key.into(), value(cell)?);
+        }
     }
     body.extend(forms(&cells, ring)?);
     serde_json::to_vec(&body).map_err(|e| (String::new(), e.to_string()))
