@@ -263,7 +263,7 @@ fn degrees(text: &str) -> Option<f64> {
         parts.filter(|part| !part.is_empty()).map(|part| number(part).filter(|n| (0.0..60.0).contains(n)));
     let minutes = rest.next()??;
     let seconds = rest.next().unwrap_or(Some(0.0))?;
-    rest.next().is_none().then_some(whole + minutes / 60.0 + seconds / 3600.0)
+    rest.next().is_none().then_some((whole * 3600.0 + minutes * 60.0 + seconds) / 3600.0)
 }
 
 /// The word of the API for a word of the paper form; else the words that are allowed.
@@ -282,7 +282,8 @@ fn word(key: &str, text: &str) -> Result<&'static str, String> {
         "sewage.turbidity" => of!(Turbidity),
         "sewage.floatables" => of!(Floatable),
         "hyacinth.area_method" => of!(AreaMethod),
-        _ => of!(Growth),
+        "hyacinth.growth" => of!(Growth),
+        _ => Err(String::new()),
     }
 }
 
@@ -321,9 +322,11 @@ mod tests {
         let mut rows = 0;
         for row in csv::Reader::from_reader(table.as_bytes()).records().map(Result::unwrap) {
             assert!(row[2].split('|').all(|name| column(name).is_some_and(|c| c.is(&row[0]))), "{row:?}");
+            let of_words = row[1].starts_with("word");
+            assert!(!of_words || word(&row[0], "?").is_err_and(|allowed| !allowed.is_empty()), "{row:?}");
             rows += 1;
         }
-        assert_eq!(rows, 47);
+        assert_eq!(rows, 48);
         assert_eq!(word("hyacinth.growth", "封面"), Ok("full_cover"));
         assert!(word("sewage.odour", "香").unwrap_err().contains("臭鸡蛋"));
     }
@@ -366,13 +369,13 @@ mod tests {
 
     #[test]
     fn the_id_is_the_content() {
-        let a = [("发现时间", "2026-07-14 05:20"), ("类型", "水葫芦"), ("面积(亩)", "1.5")];
+        let a = [("发现时间", "2026-07-14 05:20"), ("类型", "水葫芦"), ("面积(亩)", "2")];
         let b = [a[2], ("备注", " "), a[0], a[1]];
         assert_eq!(json(&a)["id"], json(&b)["id"]);
         assert_eq!(body(&cells(&a), None, &defaults()), body(&cells(&b), None, &defaults()));
         let c = [a[0], a[1], ("面积(亩)", "1.6")];
         assert_ne!(json(&a)["id"], json(&c)["id"]);
-        assert_eq!(json(&a)["hyacinth"]["area_m2"], 1000.01);
+        assert_eq!(json(&a)["hyacinth"]["area_m2"], 1333.34);
         assert_eq!(json(&a)["no_position"], "导入的记录没有坐标");
         let given = "7d9f2e7c-5c11-4b6e-9f0e-0c6a1a2b3c4d";
         assert_eq!(json(&[a[0], a[1], ("编号", given)])["id"], given);
