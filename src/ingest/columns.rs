@@ -47,7 +47,11 @@ pub(super) struct Column {
 
 #[derive(Debug)]
 pub(super) enum StationOf {
-    All(String),
+    /// One for all rows, and whether the place knows it.
+    All {
+        code: String,
+        configured: bool,
+    },
     Column(usize, BTreeMap<String, String>),
 }
 
@@ -58,7 +62,7 @@ impl StationOf {
     /// The station's code for a row.
     pub fn of<'a>(&'a self, cells: &csv::StringRecord) -> Result<&'a str, CellError> {
         match self {
-            Self::All(code) => Ok(code),
+            Self::All { code, .. } => Ok(code),
             Self::Column(at, codes) => codes.get(cells[*at].trim()).map(String::as_str).ok_or_else(|| {
                 let message = format!(
                     "station `{}` is not known; allowed: a code or name of the place's stations, or [stations] in a map",
@@ -103,7 +107,8 @@ fn station_of(options: &Options, column: Option<usize>, table: &Table) -> Result
             if code.is_empty() || code.chars().count() > 64 || !code.chars().all(plain) {
                 return Err(Error::invalid("--station", "allowed: 1 to 64 letters, digits, - _ ."));
             }
-            Ok(StationOf::All(code.clone()))
+            let configured = options.stations.iter().any(|(known, _)| known == code);
+            Ok(StationOf::All { code: code.clone(), configured })
         }
         (None, Some(at)) => {
             let place = options.stations.iter();

@@ -44,7 +44,10 @@ impl Display for Plan<'_> {
         }
         writeln!(f, "{}", self.0.zone_note.as_deref().map(|n| format!("（{n}）")).unwrap_or_default())?;
         match &columns.station {
-            StationOf::All(code) => writeln!(f, "监测点：{code}")?,
+            StationOf::All { code, configured: true } => writeln!(f, "监测点：{code}")?,
+            StationOf::All { code, .. } => {
+                writeln!(f, "监测点：{code}（未在湖泊配置中，数值可存，地图上不显示）")?
+            }
             StationOf::Column(at, _) => writeln!(f, "监测点：按「{}」列", table.headings()[*at])?,
         }
         self.columns(f)?;
@@ -70,7 +73,8 @@ impl Plan<'_> {
     fn column(&self, f: &mut Formatter<'_>, column: &Column) -> Result {
         let (scale, headings) = (&column.scale, self.0.table.headings());
         let property = scale.property();
-        write!(f, "  「{}」→ {} {}", headings[column.at], property.zh, property::unit_words(property.unit))?;
+        let name = format!("{} {}", property.zh, property::unit_words(property.unit));
+        write!(f, "  「{}」→ {}", headings[column.at], name.trim_end())?;
         write!(f, "（{}", processing_words(column.processing))?;
         if scale.shift() != 0 {
             write!(f, "，{} × 10^{}", scale.given(), scale.shift())?;
@@ -98,9 +102,16 @@ fn show(f: &mut Formatter<'_>, row: &Row) -> Result {
             clock::beijing_minute(clock::from_ms(first.at_ms)),
             first.station
         )?;
-        let values = row.observations.iter().map(|o| match o.value.number {
-            Some(number) => format!("{} {number}", o.property),
-            None => format!("{} 无数值({})", o.property, o.value.as_received()),
+        let values = row.observations.iter().map(|o| {
+            let name = property::find(&o.property).map_or(o.property.as_str(), |p| p.zh);
+            let name = match o.processing {
+                Processing::Raw => name.to_owned(),
+                Processing::Reviewed => format!("{name}(已审核)"),
+            };
+            match o.value.number {
+                Some(number) => format!("{name} {number}"),
+                None => format!("{name} 无数值({})", o.value.as_received()),
+            }
         });
         writeln!(f, "{}", values.collect::<Vec<_>>().join("，"))?;
     }

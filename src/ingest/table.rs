@@ -102,10 +102,10 @@ impl Table {
         self.headings.iter().position(|h| h == heading)
     }
 
-    /// Lines below the heading, empty ones counted: the length of a progress bar.
+    /// Lines below the heading that are not empty: the length of a progress bar.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        (self.text.lines().count() as u64).saturating_sub(1)
+        (self.text.lines().filter(|l| !l.is_empty()).count() as u64).saturating_sub(1)
     }
 
     /// The rows with their lines; a row that has not the heading's number of cells is an error of its own.
@@ -120,8 +120,20 @@ impl Table {
             if record.len() < width || surplus {
                 return Err(whole(line, format!("{} cells; the heading has {width}", record.len())));
             }
+            if self.has_swallowed(&record) {
+                return Err(whole(
+                    line,
+                    "further rows stand inside a cell: a quotation mark is not closed".into(),
+                ));
+            }
             Ok((line, record))
         })
+    }
+
+    /// An unclosed quotation mark makes one cell of all that follows: a line in it has as many delimiters as a row.
+    fn has_swallowed(&self, record: &csv::StringRecord) -> bool {
+        let row = |line: &str| line.matches(self.delimiter()).count() + 1 >= self.headings.len().max(2);
+        record.as_slice().contains('\n') && record.iter().any(|cell| cell.lines().skip(1).any(row))
     }
 
     /// The reader counts a record from the empty lines before it.
@@ -217,6 +229,13 @@ mod tests {
         for (text, delimiter) in [("a;b,c;d", ';'), ("a\tb\tc", '\t'), ("\"x;y;z\",b", ','), ("one", ',')] {
             assert_eq!(Table::from_bytes(text.into()).unwrap().delimiter(), delimiter, "{text}");
         }
+    }
+
+    #[test]
+    fn an_unclosed_quotation_mark_does_not_hide_rows() {
+        let table = Table::from_bytes("a,b\n1,\"x\ny\"\n2,\"z\n3,4\n5,6\n".into()).unwrap();
+        let rows: Vec<_> = table.rows().map(|r| r.map(|(line, _)| line).map_err(|e| e.line)).collect();
+        assert_eq!(rows, [Ok(2), Err(4)]);
     }
 
     #[test]
