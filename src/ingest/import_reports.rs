@@ -5,8 +5,9 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::coordinate::{self, CRS_WORDS};
 use super::local_time;
-use super::report_row::{self, CRS_WORDS, Cell, Defaults};
+use super::report_row::{self, Cell, Defaults};
 use super::table::{RowError, Table};
 use crate::error::{Error, Result};
 
@@ -55,7 +56,7 @@ impl Import {
     /// `Invalid` or `Unsupported` for the file as a whole; a bad row waits for its turn.
     pub fn new(bytes: Vec<u8>, options: &Options, now: Timestamp) -> Result<Self> {
         let crs = options.crs.as_deref().map(|word| {
-            let known = report_row::crs(word);
+            let known = coordinate::crs(word);
             known
                 .map(str::to_owned)
                 .ok_or_else(|| Error::invalid("--crs", format!("`{word}`; allowed: {CRS_WORDS}")))
@@ -144,10 +145,10 @@ impl Import {
         match feature.geometry.map(|g| g.value) {
             None => {}
             Some(geojson::GeometryValue::Point { coordinates }) => {
-                self.push_point(&mut row, coordinates.as_slice())?
+                self.push_point(&mut row, coordinates.as_slice())?;
             }
             Some(geojson::GeometryValue::Polygon { coordinates }) => {
-                self.push_ring(&mut row, &coordinates)?
+                self.push_ring(&mut row, &coordinates)?;
             }
             Some(other) => {
                 return Err(format!("geometry {}; allowed: Point, Polygon, null", other.type_name()));

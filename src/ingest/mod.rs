@@ -2,6 +2,7 @@
 
 pub mod column_map;
 mod columns;
+mod coordinate;
 pub mod import_observations;
 pub mod import_reports;
 mod local_time;

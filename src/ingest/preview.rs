@@ -46,7 +46,7 @@ impl Display for Plan<'_> {
         match &columns.station {
             StationOf::All { code, configured: true } => writeln!(f, "监测点：{code}")?,
             StationOf::All { code, .. } => {
-                writeln!(f, "监测点：{code}（未在湖泊配置中，数值可存，地图上不显示）")?
+                writeln!(f, "监测点：{code}（未在湖泊配置中，数值可存，地图上不显示）")?;
             }
             StationOf::Column(at, _) => writeln!(f, "监测点：按「{}」列", table.headings()[*at])?,
         }

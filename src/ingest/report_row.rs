@@ -8,6 +8,7 @@ use jiff::{Timestamp, tz::Offset};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::coordinate::{CRS_WORDS, crs, degrees, number};
 use super::local_time;
 use crate::patrol::form::{AreaMethod, Colour, Floatable, Flow, Growth, Odour, Turbidity};
 use crate::water::property::fold;
@@ -173,21 +174,6 @@ fn position<'a>(
     Ok(Some(("position".into(), position)))
 }
 
-/// What `--crs` and 坐标系 take.
-pub(super) const CRS_WORDS: &str = "wgs84, gcj02, bd09, cgcs2000";
-
-/// `GCJ-02`, `CGCS2000`, `高德` as the word of the API.
-pub(super) fn crs(word: &str) -> Option<&'static str> {
-    let plain: String = fold(word).chars().filter(|c| c.is_alphanumeric()).collect();
-    Some(match plain.as_str() {
-        "wgs84" | "epsg4326" | "gps" => "wgs84",
-        "gcj02" | "火星坐标" | "火星坐标系" | "高德" | "腾讯" => "gcj02",
-        "bd09" | "bd09ll" | "百度" => "bd09",
-        "cgcs2000" | "2000国家大地坐标系" | "epsg4490" | "天地图" => "cgcs2000",
-        _ => return None,
-    })
-}
-
 /// The forms `sewage` and `hyacinth` from the columns whose keys name them.
 fn forms(cells: &[&Cell], ring: Option<&[[f64; 2]]>) -> Result<Map<String, Value>, CellError> {
     let mut forms: Map<String, Value> = Map::new();
@@ -245,25 +231,6 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', '，', '、', ';', '；', '/', '|', ' ', '\n'])
         .map(str::trim)
         .filter(|part| !part.is_empty())
-}
-
-fn number(text: &str) -> Option<f64> {
-    text.trim_end_matches('%').trim().parse::<f64>().ok().filter(|n| n.is_finite())
-}
-
-/// `113.1182`, `113°7′5.5″`, `113度7分`. Minutes and seconds are below 60.
-fn degrees(text: &str) -> Option<f64> {
-    if let Some(plain) = number(text) {
-        return Some(plain);
-    }
-    let text = text.trim_end_matches(['E', 'N', 'e', 'n', ' ']);
-    let mut parts = text.split(['°', '度', '′', '\'', '分', '″', '"', '秒']).map(str::trim);
-    let whole: f64 = parts.next()?.parse::<u32>().ok()?.into();
-    let mut rest =
-        parts.filter(|part| !part.is_empty()).map(|part| number(part).filter(|n| (0.0..60.0).contains(n)));
-    let minutes = rest.next()??;
-    let seconds = rest.next().unwrap_or(Some(0.0))?;
-    rest.next().is_none().then_some((whole * 3600.0 + minutes * 60.0 + seconds) / 3600.0)
 }
 
 /// The word of the API for a word of the paper form; else the words that are allowed.
@@ -400,17 +367,5 @@ mod tests {
         let no_crs = Defaults { crs: None, ..defaults() };
         assert!(body(&cells(&[time, kind, lng, lat]), None, &no_crs).unwrap_err().1.contains("--crs"));
         assert!(body(&cells(&[time, kind, lng, lat, ("坐标系", "GCJ-02")]), None, &no_crs).is_ok());
-    }
-
-    #[test]
-    fn degrees_as_people_write_them() {
-        for (text, expected) in [
-            ("113.12", Some(113.12)),
-            ("113°7′12″E", Some(113.12)),
-            ("113度7.2分", Some(113.12)),
-            ("113°70′", None),
-        ] {
-            assert_eq!(degrees(text), expected, "{text}");
-        }
     }
 }

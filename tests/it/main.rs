@@ -1,4 +1,5 @@
 //! One binary: every test against the real thing through the front door.
 
+#[cfg(test)]
 mod import;
 mod store;
