@@ -1,3 +1,3 @@
 //! Every computation from the shell.
 
-pub mod place;
+pub mod rain;

@@ -1,1 +1,11 @@
 //! What comes in: MQTT and files.
+
+pub mod column_map;
+mod columns;
+mod coordinate;
+pub mod import_observations;
+pub mod import_reports;
+mod local_time;
+pub mod preview;
+mod report_row;
+pub mod table;

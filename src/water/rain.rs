@@ -57,6 +57,8 @@ pub fn judge(rain: impl IntoIterator<Item = RainBefore>, coverage: f64, rule: Dr
         .filter(|r| r.hours_before >= 0.0 && r.hours_before < rule.window_h)
         .map(|r| r.mm)
         .sum();
+    // 0.3 + 0.3 + 0.3 + 4 × 0.4 is 2.4999999999999996 in binary and 2.5 on every gauge.
+    let rain_mm = (rain_mm * 1e6).round() / 1e6;
     let weather = if rain_mm >= rule.limit_mm {
         Weather::Wet
     } else if coverage >= MIN_COVERAGE {
@@ -91,6 +93,14 @@ mod tests {
             }
         }
         assert_eq!(judged, 15);
+    }
+
+    #[test]
+    fn tenths_of_a_millimetre_add_up() {
+        let tenths = [0.3, 0.3, 0.3, 0.4, 0.4, 0.4, 0.4];
+        let rain = tenths.map(|mm| RainBefore { hours_before: 5.0, mm });
+        let rule = DryRule { window_h: 72.0, limit_mm: 2.5 };
+        assert_eq!(judge(rain, 1.0, rule), (Weather::Wet, 2.5));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One binary: every test against the real thing through the front door.
 
-mod chaos;
-mod influx;
-mod influxd;
+#[cfg(test)]
+mod import;
 mod store;
