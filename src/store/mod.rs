@@ -3,6 +3,7 @@
 
 mod follow;
 mod observations;
+mod overview;
 mod photos;
 mod reports;
 mod timeline;

@@ -126,6 +126,30 @@ impl Store {
         self.writer.run(move |tx| judge_again(tx, &place, &locator, step)).await
     }
 
+    /// Says in the log that a document was made.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn add_export(
+        &self,
+        format: &'static str,
+        sha256: Hash,
+        log_size: u64,
+        filter_words: String,
+    ) -> Result<Receipt> {
+        let received_at = self.clock.now();
+        self.writer
+            .run(move |tx| {
+                let payloads = [Payload::new("filter", filter_words)?];
+                let sha256 = hex::encode(sha256);
+                let commit = entry::commit(&payloads);
+                let id = sha256.clone();
+                let format = format.to_owned();
+                tx.append(&Entry::Export { v: FORMAT, received_at, format, sha256, log_size, commit }, &id, &payloads)
+            })
+            .await
+    }
+
     /// Says in the log which place is in use, if it is another than before.
     ///
     /// # Errors

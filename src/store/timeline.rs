@@ -4,6 +4,8 @@ mod details;
 mod gaps;
 mod weather;
 
+pub(super) use gaps::window_on;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -123,7 +125,7 @@ impl Store {
         found.pop().ok_or_else(|| Error::NotFound(format!("report {id}")))
     }
 
-    async fn list_sightings(
+    pub(super) async fn list_sightings(
         &self,
         filter: &Filter,
         after: Option<After>,
@@ -147,7 +149,7 @@ impl Store {
     }
 
     /// Gaps and rain days between two instants. Gaps of patrols belong to no single kind or patrol.
-    async fn list_derived(
+    pub(super) async fn list_derived(
         &self,
         filter: &Filter,
         span: (Timestamp, Timestamp),

@@ -8,13 +8,24 @@ use crate::error::{Error, Result};
 use crate::evidence::timeline::{Bucket, Filter, Named, RainDay, Rules, Series, Sighting};
 use crate::lake::Place;
 use crate::water::property;
-use crate::water::rain::{RainBefore, judge};
+use crate::water::rain::{RainBefore, Weather, judge};
 
 const DAY_MS: i64 = 86_400_000;
 /// 北京时间 is this far ahead of UTC, milliseconds.
 const BEIJING_MS: i64 = 8 * 3_600_000;
 /// Buckets of a thinned series: about one per two pixels of a printed chart.
 const BUCKETS: i64 = 240;
+
+/// The weather at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Judged {
+    /// By the rule.
+    pub weather: Weather,
+    /// Rain in the window, as far as known.
+    pub rain_mm: f64,
+    /// Share of the window that the source covers.
+    pub coverage: f64,
+}
 
 impl Store {
     async fn rain_stream(&self, place: &Place, rules: &Rules) -> Result<Option<(i64, i64)>> {
@@ -34,18 +45,35 @@ impl Store {
         Ok(id.map(|id| (id, i64::from(every_s) * 1000)))
     }
 
-    /// Dry, wet or unknown for each sighting. A value covers the time since the one before it, at most the
-    /// station's interval; coverage is the covered share of the window.
+    /// Dry, wet or unknown for each sighting.
     pub(super) async fn add_weather(
         &self,
         sightings: &mut [Sighting],
         place: &Place,
         rules: &Rules,
     ) -> Result<()> {
-        let Some((ds, every_ms)) = self.rain_stream(place, rules).await? else { return Ok(()) };
+        let times: Vec<Timestamp> = sightings.iter().map(|s| s.observed_at).collect();
+        let judged = self.judge_weather(&times, place, rules).await?;
+        for (s, j) in sightings.iter_mut().zip(judged) {
+            s.weather = j.weather;
+            s.rain_mm = (j.coverage > 0.0).then_some(j.rain_mm);
+        }
+        Ok(())
+    }
+
+    /// Dry, wet or unknown at each of `times`. A value covers the time since the one before it, at most the
+    /// station's interval; coverage is the covered share of the window. A missing value says nothing about its time.
+    pub(in crate::store) async fn judge_weather(
+        &self,
+        times: &[Timestamp],
+        place: &Place,
+        rules: &Rules,
+    ) -> Result<Vec<Judged>> {
+        let mut judged = vec![Judged { weather: Weather::Unknown, rain_mm: 0.0, coverage: 0.0 }; times.len()];
+        let Some((ds, every_ms)) = self.rain_stream(place, rules).await? else { return Ok(judged) };
         #[expect(clippy::cast_possible_truncation, reason = "the window is at most 240 h")]
         let window_ms = (rules.dry.window_h * 3_600_000.0) as i64;
-        let times: Vec<i64> = sightings.iter().map(|s| s.observed_at.as_millisecond()).collect();
+        let times: Vec<i64> = times.iter().map(|t| t.as_millisecond()).collect();
         let asked = serde_json::to_string(&times).map_err(|e| Error::Internal(e.to_string()))?;
         let rows: Vec<(i64, f64, i64)> = sqlx::query_as(
             "with q as (select key as i, value as at from json_each($1)),
@@ -64,14 +92,13 @@ impl Store {
         .await
         .map_err(read_error)?;
         for (i, mm, covered_ms) in rows {
-            let Some(s) = usize::try_from(i).ok().and_then(|i| sightings.get_mut(i)) else { continue };
+            let Some(j) = usize::try_from(i).ok().and_then(|i| judged.get_mut(i)) else { continue };
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of some days")]
-            let coverage = covered_ms as f64 / window_ms as f64;
+            let coverage = (covered_ms as f64 / window_ms as f64).min(1.0);
             let (weather, rain_mm) = judge([RainBefore { hours_before: 0.0, mm }], coverage, rules.dry);
-            s.weather = weather;
-            s.rain_mm = Some(rain_mm);
+            *j = Judged { weather, rain_mm, coverage };
         }
-        Ok(())
+        Ok(judged)
     }
 
     /// Rain by day, 北京时间.

@@ -1,0 +1,90 @@
+//! A timeline as a file: the one way for the page's buttons and the command line. The export is an entry.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::brief::Brief;
+use super::pdf::{PdfJob, render_in_child};
+use super::{Format, Picture, Pictures, write_file};
+use crate::error::{Error, Result};
+use crate::evidence::entry::Receipt;
+use crate::evidence::timeline::{Filter, Rules, Timeline};
+use crate::lake::Place;
+use crate::picture::{TimelinePictures, to_png};
+use crate::store::Store;
+
+/// Pixels of a picture's width in Word and Excel: 640 drawn pixels on 156 mm, sharp in print.
+const PICTURE_WIDTH_PX: u32 = 1800;
+
+/// What an export needs beside its filter.
+#[derive(Clone, Debug)]
+pub struct Office {
+    /// Most sightings of one document.
+    pub max_rows: u32,
+    /// Folder with the office's own fonts.
+    pub fonts_dir: Option<PathBuf>,
+    /// This program, which renders PDF in a child of its own.
+    pub program: PathBuf,
+}
+
+/// Writes the timeline of `filter` to `path`, in the format of its ending, and says so in the log.
+///
+/// # Errors
+/// `Invalid` for an unknown ending or code, or too long a period; those of the disk and the store.
+pub async fn export(
+    store: &Store,
+    place: &std::sync::Arc<Place>,
+    rules: &Rules,
+    office: &Office,
+    filter: &Filter,
+    path: PathBuf,
+) -> Result<Receipt> {
+    let format = Format::of(&path)?;
+    let timeline = store.get_timeline(filter, place, rules, office.max_rows).await?;
+    let (words, log_size) = (timeline.filter_words.clone(), timeline.log_size);
+    let (place, office, photos) = (place.clone(), office.clone(), store.clone());
+    let write = move || {
+        let drawn = TimelinePictures::of(&place, &timeline);
+        let photo = |sha256: &str| Some(photos.preview_path(sha256)).filter(|p| p.is_file());
+        if format == Format::Pdf {
+            let brief = Brief::new(&timeline);
+            let svg = (Some(drawn.map_svg), Some(drawn.chart_svg));
+            let job = PdfJob::new(&brief, &timeline, svg, &photo, office.fonts_dir, path.clone());
+            render_in_child(&office.program, &job)?;
+        } else {
+            write_with_pictures(&path, format, &timeline, &drawn, &photo)?;
+        }
+        Ok::<_, Error>(Sha256::digest(std::fs::read(&path)?).into())
+    };
+    // Crash before the next line: a file without an entry, and nobody has it yet.
+    let sha256 = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
+    store.add_export(format.word(), sha256, log_size, words).await
+}
+
+fn write_with_pictures(
+    path: &Path,
+    format: Format,
+    timeline: &Timeline,
+    drawn: &TimelinePictures,
+    photo: &dyn Fn(&str) -> Option<PathBuf>,
+) -> Result<()> {
+    let picture = |svg: &str| -> Result<Picture> {
+        let png = to_png(svg, PICTURE_WIDTH_PX)?;
+        let (width_px, height_px) = png_size(&png).unwrap_or((PICTURE_WIDTH_PX, PICTURE_WIDTH_PX));
+        Ok(Picture { png, width_px, height_px })
+    };
+    let drawn = match format {
+        Format::Docx => Some((picture(&drawn.map_svg)?, picture(&drawn.chart_svg)?)),
+        _ => None,
+    };
+    let (map, chart) = drawn.unzip();
+    let bytes = |sha256: &str| std::fs::read(photo(sha256)?).ok();
+    write_file(path, timeline, &Pictures { map, chart, photo: &bytes })
+}
+
+/// Width and height from a PNG's header (IHDR stands at byte 16).
+fn png_size(png: &[u8]) -> Option<(u32, u32)> {
+    let at = |i: usize| Some(u32::from_be_bytes(png.get(i..i + 4)?.try_into().ok()?));
+    Some((at(16)?, at(20)?))
+}

@@ -1,0 +1,194 @@
+//! What the first page shows, by a handful of queries.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::timeline::window_on;
+use super::{Store, read_error};
+use crate::clock::{beijing, from_ms};
+use crate::error::Result;
+use crate::evidence::overview::{
+    ChannelNow, LOOK_BACK_DAYS, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday,
+};
+use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Row, Rules, Sighting};
+use crate::lake::{Outfall, Place};
+use crate::patrol::ReportKind;
+use crate::water::property;
+use crate::water::rain::Weather;
+
+/// Rows of the feed.
+const FEED: u32 = 20;
+/// Sewage sightings looked at for the outfalls' state.
+const OUTFLOWS_MAX: u32 = 3000;
+
+impl Store {
+    /// The first page as of now.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn get_overview(&self, place: &Place, rules: &Rules) -> Result<Overview> {
+        let cut_off = self.clock.now();
+        let log_size = self.log_head().await?.size;
+        let (day_start, _) = day_of(cut_off);
+        let look_back = day_start - SignedDuration::from_hours(24 * (i64::from(LOOK_BACK_DAYS) - 1));
+        let everything = Filter::default();
+        let feed = self.list_sightings(&everything, None, FEED, place, rules).await?;
+        let outflows = Filter { kind: Some(ReportKind::SewageOutflow), from: Some(look_back), ..Filter::default() };
+        let outflows = self.list_sightings(&outflows, None, OUTFLOWS_MAX, place, rules).await?;
+        Ok(Overview {
+            place: place.name.clone(),
+            place_notice: place.notice.clone(),
+            demo: self.demo,
+            cut_off,
+            log_size,
+            windows: self.windows_today(place, cut_off).await?,
+            stations: self.stations_now(place).await?,
+            outfalls: place.outfalls.iter().map(|o| outfall_now(o, &outflows)).collect(),
+            rain: self.rain_now(place, rules, cut_off, look_back).await?,
+            gaps: self.open_gaps(place, rules, (day_start, cut_off)).await?,
+            reports_today: self.count_reports_since(day_start).await?,
+            feed,
+        })
+    }
+
+    async fn windows_today(&self, place: &Place, now: Timestamp) -> Result<Vec<WindowToday>> {
+        let codes: Vec<String> = place.sectors.iter().map(|s| s.code.clone()).collect();
+        let (start, end) = day_of(now);
+        let walked = self.list_walked(&codes, (start, end)).await?;
+        let mut windows = Vec::new();
+        for window in &place.windows {
+            let Some((from, to)) = window_on(beijing(now).date(), window) else { continue };
+            let sectors = place.sectors.iter().map(|s| SectorDuty {
+                sector: Named { code: s.code.clone(), name: s.name.clone() },
+                walked_at: walked
+                    .iter()
+                    .filter(|(code, a, b)| *code == s.code && *a <= to && *b >= from)
+                    .map(|(_, a, _)| (*a).max(from))
+                    .min(),
+            });
+            let sectors = sectors.collect();
+            windows.push(WindowToday { code: window.code.clone(), name: window.name.clone(), from, to, sectors });
+        }
+        Ok(windows)
+    }
+
+    async fn stations_now(&self, place: &Place) -> Result<Vec<StationNow>> {
+        type NewestRow = (String, String, i64, Option<f64>, Option<String>);
+        let rows: Vec<NewestRow> = sqlx::query_as(
+            "select d.station, d.property, o.t, o.v, o.received_text from datastream d join observation o
+               on o.ds = d.id and (o.t, o.entry, o.pos) = (select t, entry, pos from observation
+                 where ds = d.id order by t desc, entry desc, pos desc limit 1)
+             where d.processing = 'raw'",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        let mut newest: BTreeMap<(String, String), Newest> = BTreeMap::new();
+        for (station, key, t, v, text) in rows {
+            let value = text.or(v.map(|v| v.to_string())).unwrap_or_default();
+            newest.insert((station, key), Newest { value, observed_at: from_ms(t) });
+        }
+        let station = |s: &crate::lake::Station| StationNow {
+            station: Named { code: s.code.clone(), name: s.name.clone() },
+            channels: s
+                .channels
+                .iter()
+                .map(|c| {
+                    let known = property::find(&c.property);
+                    ChannelNow {
+                        property: c.property.clone(),
+                        property_zh: known.map_or_else(|| c.property.clone(), |p| p.zh.into()),
+                        unit: known.map_or_else(String::new, |p| property::unit_words(p.unit).into()),
+                        every_s: c.every_s,
+                        newest: newest.get(&(s.code.clone(), c.property.clone())).cloned(),
+                    }
+                })
+                .collect(),
+        };
+        Ok(place.stations.iter().map(station).collect())
+    }
+
+    async fn rain_now(
+        &self,
+        place: &Place,
+        rules: &Rules,
+        now: Timestamp,
+        look_back: Timestamp,
+    ) -> Result<RainNow> {
+        // Noon of each day, and now: judged by the rule that judges sightings.
+        let noons = (0..i64::from(LOOK_BACK_DAYS)).map(|d| look_back + SignedDuration::from_hours(24 * d + 12));
+        let times: Vec<Timestamp> = noons.filter(|t| *t <= now).chain([now]).collect();
+        let judged = self.judge_weather(&times, place, rules).await?;
+        let (last, days) = judged.split_last().map_or((None, [].as_slice()), |(l, d)| (Some(l), d));
+        let last_rain: Option<i64> = sqlx::query_scalar(
+            "select max(o.t) from datastream d join observation o on o.ds = d.id
+             where d.station = $1 and d.property = 'rain' and d.processing = 'raw' and o.v > 0 and o.t <= $2
+               and o.t > $2 - 7776000000",
+        )
+        .bind(&rules.rain_station)
+        .bind(now.as_millisecond())
+        .fetch_one(&self.readers)
+        .await
+        .map_err(read_error)?;
+        Ok(RainNow {
+            weather: last.map_or(Weather::Unknown, |l| l.weather),
+            window_h: rules.dry.window_h,
+            rain_mm: last.map_or(0.0, |l| l.rain_mm),
+            coverage: last.map_or(0.0, |l| l.coverage.min(1.0)),
+            last_rain: last_rain.map(from_ms),
+            dry_days: u32::try_from(days.iter().filter(|j| j.weather == Weather::Dry).count()).unwrap_or(0),
+        })
+    }
+
+    /// Windows missed today, and stations that are silent now.
+    async fn open_gaps(
+        &self,
+        place: &Place,
+        rules: &Rules,
+        (day_start, now): (Timestamp, Timestamp),
+    ) -> Result<Vec<Gap>> {
+        let rows = self.list_derived(&Filter::default(), (day_start, now), place, rules).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|r| match r {
+                Row::Gap(g) if g.kind == GapKind::NotPatrolled || g.to >= now => Some(g),
+                _ => None,
+            })
+            .collect())
+    }
+
+    async fn count_reports_since(&self, since: Timestamp) -> Result<u32> {
+        let n: i64 = sqlx::query_scalar("select count(*) from sighting where observed_ms >= $1")
+            .bind(since.as_millisecond())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(read_error)?;
+        Ok(u32::try_from(n).unwrap_or(u32::MAX))
+    }
+}
+
+/// Start and end of the day of `now`, 北京时间.
+fn day_of(now: Timestamp) -> (Timestamp, Timestamp) {
+    const DAY_MS: i64 = 86_400_000;
+    const BEIJING_MS: i64 = 8 * 3_600_000;
+    let start = (now.as_millisecond() + BEIJING_MS).div_euclid(DAY_MS) * DAY_MS - BEIJING_MS;
+    (from_ms(start), from_ms(start + DAY_MS - 1))
+}
+
+fn outfall_now(o: &Outfall, outflows: &[Sighting]) -> OutfallNow {
+    let own = || {
+        let of = |s: &&Sighting| s.outfall.as_ref().is_some_and(|n| n.code == o.code) && s.withdrawn.is_none();
+        outflows.iter().filter(of)
+    };
+    let dry = || own().filter(|s| s.weather == Weather::Dry && s.flow_seen);
+    let days: std::collections::BTreeSet<_> = dry().map(|s| beijing(s.observed_at).date()).collect();
+    OutfallNow {
+        outfall: Named { code: o.code.clone(), name: o.name.clone() },
+        level: own().filter_map(|s| s.level).max(),
+        sightings: u32::try_from(own().count()).unwrap_or(u32::MAX),
+        dry_flow_days: u32::try_from(days.len()).unwrap_or(u32::MAX),
+        last_outflow: own().map(|s| s.observed_at).max(),
+        last_dry_outflow: dry().map(|s| s.observed_at).max(),
+    }
+}
