@@ -16,6 +16,8 @@ pub const MAX_ACCURACY_M: f64 = 100.0;
 const LISTED: usize = 3;
 /// As many candidates are listed at most when there is.
 pub(super) const MAX_CANDIDATES: usize = 5;
+/// More than the plane can be wrong where an outfall is a candidate, metres.
+const PLANE_SLACK_M: f64 = 20.0;
 
 /// The place, prepared for questions about single positions. Distances to the shore are taken in a plane at the
 /// lake's centre ([`Plane`] says how exact), distances to outfalls are geodesic.
@@ -38,7 +40,8 @@ pub(super) struct Finding {
     pub(super) in_lake: bool,
     pub(super) sector: Option<usize>,
     pub(super) shore_m: f64,
-    pub(super) nearest: Vec<usize>,
+    /// Squared distance in the plane and outfall, nearest first.
+    pub(super) nearest: Vec<(f64, usize)>,
 }
 
 impl Locator {
@@ -125,7 +128,7 @@ impl Locator {
         self.shore.nearest_neighbor(&p).map_or(f64::INFINITY, |s| s.distance_2(&p).sqrt())
     }
 
-    fn nearest_outfalls(&self, p: [f64; 2]) -> Vec<usize> {
+    fn nearest_outfalls(&self, p: [f64; 2]) -> Vec<(f64, usize)> {
         let mut found: Vec<(f64, usize)> = Vec::with_capacity(MAX_CANDIDATES);
         for (outfall, d2) in self.outfall_tree.nearest_neighbor_iter_with_distance_2(&p) {
             // Equals of the last one go on into the sort, so that ties fall by code and not by the tree.
@@ -140,13 +143,18 @@ impl Locator {
     /// Weighs the outfalls that were nearest in the plane by their geodesic distance.
     pub(super) fn judge(&self, at: Wgs84, accuracy_m: Option<f64>, finding: Finding) -> Geotag {
         let here = Point::new(at.lng, at.lat);
+        let accuracy_m = accuracy_m.filter(|m| !m.is_nan()).map(|m| m.clamp(0.0, MAX_ACCURACY_M));
+        // A geodesic costs as much as all the rest, so it is taken only where it can show in the answer.
+        let reach_m = self.match_m + accuracy_m.unwrap_or(0.0) + PLANE_SLACK_M;
         let mut near: Vec<(f64, &str)> = finding
             .nearest
             .iter()
-            .map(|i| &self.outfall_marks[*i])
+            .enumerate()
+            .take_while(|(rank, (d2, _))| *rank < LISTED || *d2 <= reach_m * reach_m)
+            .map(|(_, (_, outfall))| &self.outfall_marks[*outfall])
             .map(|(code, position)| (Geodesic.distance(here, *position), code.as_str()))
             .collect();
-        near.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
+        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
         let (matched, listed) = self.weigh(&near, accuracy_m);
         near.truncate(listed);
         Geotag {
@@ -164,7 +172,6 @@ impl Locator {
 
     /// How clear the match is, and how many of `near` are to be listed.
     fn weigh(&self, near: &[(f64, &str)], accuracy_m: Option<f64>) -> (Match, usize) {
-        let accuracy_m = accuracy_m.filter(|m| !m.is_nan()).map(|m| m.clamp(0.0, MAX_ACCURACY_M));
         let circle_m = accuracy_m.unwrap_or(0.0);
         let candidates = near.iter().take_while(|(d_m, _)| d_m - circle_m <= self.match_m).count();
         let clear = || accuracy_m.is_some() && near[0].0 + circle_m < near[1].0 - circle_m;
@@ -177,11 +184,11 @@ impl Locator {
     }
 }
 
-/// The indices of the nearest outfalls from squared distances, ties by index (outfalls stand by code).
-pub(super) fn nearest_first(mut found: Vec<(f64, usize)>) -> Vec<usize> {
-    found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+/// The nearest outfalls by squared distance, ties by index (outfalls stand by code).
+pub(super) fn nearest_first(mut found: Vec<(f64, usize)>) -> Vec<(f64, usize)> {
+    found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     found.truncate(MAX_CANDIDATES);
-    found.into_iter().map(|(_, i)| i).collect()
+    found
 }
 
 #[cfg(test)]
