@@ -2,7 +2,7 @@
 //! document: no red head, no number, no seal. Numbers in running text come from [`Summary`] only.
 
 use crate::casework::EvidenceLevel;
-use crate::clock::beijing_minute;
+use crate::clock::{beijing, beijing_words};
 use crate::document::plates::{MAX_PLATES, Plate, Plates};
 use crate::document::words;
 use crate::evidence::timeline::{Gap, Row, Sighting, Summary, Timeline};
@@ -87,7 +87,7 @@ impl Brief {
             lead: lead(timeline),
             sections: vec![
                 overview(timeline),
-                records(&sightings, &plates),
+                records(timeline, &sightings, &plates),
                 photos(timeline, &plates),
                 gaps(timeline),
                 about(timeline),
@@ -176,17 +176,27 @@ fn column(head: &'static str, permille: u32) -> Column {
     Column { head, permille }
 }
 
-fn records(sightings: &[&Sighting], plates: &Plates) -> Section {
+fn records(timeline: &Timeline, sightings: &[&Sighting], plates: &Plates) -> Section {
+    // The outfall that the whole brief is about need not stand in every row.
+    let one_place = timeline.filter.outfall.is_some();
+    let (kind, seen) = if one_place {
+        (column("类型", 112), column("现场情况", 393))
+    } else {
+        (column("类型与地点", 165), column("现场情况", 340))
+    };
     let columns = vec![
-        column("序号", 60),
-        column("时间", 105),
-        column("类型与地点", 190),
-        column("天气与等级", 170),
-        column("现场情况", 325),
-        column("照片", 75),
-        column("条目", 75),
+        column("序号", 65),
+        column("时间", 90),
+        kind,
+        column("天气与等级", 160),
+        seen,
+        column("照片", 85),
+        column("条目", 95),
     ];
-    let rows = sightings.iter().take(MAX_ROWS).enumerate().map(|(i, s)| record(i + 1, s, plates)).collect();
+    let year = |s: &Sighting| beijing(s.observed_at).year();
+    let one_year = sightings.iter().all(|s| year(s) == year(sightings[0]));
+    let row = |(i, s): (usize, &&Sighting)| record(i + 1, s, one_place, one_year, plates);
+    let rows = sightings.iter().take(MAX_ROWS).enumerate().map(row).collect();
     let mut blocks = vec![if sightings.is_empty() {
         Block::Paragraph("没有发现记录。".to_owned())
     } else {
@@ -198,24 +208,33 @@ fn records(sightings: &[&Sighting], plates: &Plates) -> Section {
     Section { heading: "二、发现记录".to_owned(), blocks }
 }
 
-fn record(number: usize, s: &Sighting, plates: &Plates) -> Vec<String> {
-    let mut place = format!("{}\n{}", s.kind.zh(), words::place(s));
-    if let Some(unit) = &s.unit {
-        place += &format!("\n责任单位：{}", unit.name);
+fn record(number: usize, s: &Sighting, one_place: bool, one_year: bool, plates: &Plates) -> Vec<String> {
+    let mut kind = vec![s.kind.zh().to_owned()];
+    if !one_place {
+        kind.push(words::place(s));
+        kind.extend(s.unit.iter().map(|unit| unit.name.clone()));
     }
     if s.position.is_none() {
-        place += &format!("\n{}", words::position_or_reason(s));
+        kind.push(words::position_or_reason(s));
     }
-    let weather = [words::weather(s), words::level(s)].into_iter().filter(|w| !w.is_empty());
+    let mut weather = vec![words::weather(s)];
+    weather.extend(s.level.map(|level| words::level_code(level).to_owned()));
+    weather.extend(Some(words::level(s).to_owned()).filter(|level| !level.is_empty()));
     vec![
         number.to_string(),
-        beijing_minute(s.observed_at).replace(' ', "\n"),
-        place,
-        weather.collect::<Vec<_>>().join("\n"),
+        when(s, one_year),
+        kind.join("\n"),
+        weather.join("\n"),
         seen(s),
         plates.names_of(s),
         s.entry.index.to_string(),
     ]
+}
+
+/// `7月14日` over `05:20`; the year too where the rows are of several.
+fn when(s: &Sighting, one_year: bool) -> String {
+    let words = beijing_words(s.observed_at).replace(' ', "\n");
+    if one_year { words } else { format!("{}年\n{words}", beijing(s.observed_at).year()) }
 }
 
 /// Facts, note, values nearby, and what became of the report.
@@ -224,9 +243,9 @@ fn seen(s: &Sighting) -> String {
     let mut lines = vec![words::facts(s)];
     lines.extend(s.note.iter().map(|note| format!("备注：{}", note.replace('\n', " "))));
     if !s.readings.is_empty() {
-        let values: Vec<String> = s.readings.iter().take(VALUES).map(words::reading).collect();
+        let shown = &s.readings[..s.readings.len().min(VALUES)];
         let rest = if s.readings.len() > VALUES { "等，全部见Excel台账" } else { "" };
-        lines.push(format!("附近监测：{}{rest}", values.join("；")));
+        lines.push(format!("附近监测：{}{rest}", words::readings(shown).join("；")));
     }
     lines.extend(words::remarks(s));
     lines.retain(|line| !line.is_empty());
@@ -334,7 +353,7 @@ pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
     ];
     if !timeline.place_notice.is_empty() {
         let notice = words::notice(&timeline.place_notice);
-        notes.push(format!("位置图：湖岸、岸段和排口位置{notice}，由此得出的距离同此说明。"));
+        notes.push(format!("位置：湖岸、岸段和排口的位置{notice}，由此得出的距离仅供参考。"));
     }
     if timeline.demo {
         notes.push("演示数据：本材料由模拟数据生成，不反映真实情况。".to_owned());

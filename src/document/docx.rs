@@ -21,7 +21,7 @@ const EMU_PER_MM: f64 = 36_000.0;
 /// The box a map or chart is fitted into, mm.
 const FIGURE_MM: (f64, f64) = (150.0, 105.0);
 /// The box a photo is fitted into, mm: three rows of two to a page with their captions.
-const PLATE_MM: (f64, f64) = (72.0, 46.0);
+const PLATE_MM: (f64, f64) = (72.0, 43.0);
 
 const FANG_SONG: &str = "仿宋_GB2312";
 const TITLE_SONG: &str = "方正小标宋简体";

@@ -68,7 +68,7 @@ pub(crate) fn ledger_row(number: usize, s: &Sighting) -> [Cell; LEDGER.len()] {
         text(s.weather.zh()),
         number_of(s.rain_mm),
         s.level.map_or(Cell::Empty, |level| text(words::level_code(level))),
-        s.level.map_or_else(|| text(words::level(s)), |level| text(level.wording())),
+        text(words::level(s)),
         text(words::facts(s)),
         s.note.as_deref().map_or(Cell::Empty, text),
         text(remarks(s)),

@@ -8,6 +8,9 @@ use crate::evidence::timeline::{Filter, Gap, GapKind, Located, Named, Reading, S
 use crate::patrol::ReportKind;
 use crate::water::rain::Weather;
 
+/// Keeps a unit on the line of its number.
+const NBSP: &str = "\u{a0}";
+
 /// `2026年9月10日`, not zero-padded (GB/T 9704-2012, 7.3.5.4).
 pub(crate) fn day(at: Timestamp) -> String {
     day_of(&beijing(at))
@@ -68,20 +71,20 @@ pub(crate) fn position_or_reason(sighting: &Sighting) -> String {
     }
 }
 
-/// `旱天（前期雨量0.4 mm）`.
+/// `旱天 0.4 mm`: the rain that fell before it.
 pub(crate) fn weather(sighting: &Sighting) -> String {
     match (sighting.weather, sighting.rain_mm) {
         (Weather::Unknown, _) | (_, None) => sighting.weather.zh().to_owned(),
-        (known, Some(mm)) => format!("{}（前期雨量{mm:.1} mm）", known.zh()),
+        (known, Some(mm)) => format!("{} {mm:.1}{NBSP}mm", known.zh()),
     }
 }
 
-/// `E1 旱天有水流出`; a sewage sighting whose photos have not come has no level and says so.
-pub(crate) fn level(sighting: &Sighting) -> String {
+/// `旱天有水流出`; a sewage sighting whose photos have not come has no level and says so.
+pub(crate) fn level(sighting: &Sighting) -> &'static str {
     match sighting.level {
-        Some(level) => format!("{} {}", level_code(level), level.wording()),
-        None if sighting.kind == ReportKind::SewageOutflow => "无照片，未定级".to_owned(),
-        None => String::new(),
+        Some(level) => level.wording(),
+        None if sighting.kind == ReportKind::SewageOutflow => "无照片未定级",
+        None => "",
     }
 }
 
@@ -119,20 +122,27 @@ pub(crate) fn remarks(sighting: &Sighting) -> Vec<String> {
     remarks
 }
 
-/// `1号点 溶解氧 2.3 mg/L（05:10，距120 m）`.
-pub(crate) fn reading(r: &Reading) -> String {
-    let at = beijing(r.observed_at);
-    let space = if r.unit.is_empty() { "" } else { " " };
-    format!(
-        "{} {} {}{space}{}（{:02}:{:02}，距{:.0} m）",
-        r.station.name,
-        r.property_zh,
-        r.value,
-        r.unit,
-        at.hour(),
-        at.minute(),
-        r.distance_m
-    )
+/// `1号点（距123 m）06:27 溶解氧 2.3 mg/L，氨氮 3.72 mg/L`, one for each station and minute.
+pub(crate) fn readings(readings: &[Reading]) -> Vec<String> {
+    let same =
+        |a: &Reading, b: &Reading| a.station == b.station && hour(a.observed_at) == hour(b.observed_at);
+    readings.chunk_by(same).map(together).collect()
+}
+
+fn together(readings: &[Reading]) -> String {
+    let Some(first) = readings.first() else { return String::new() };
+    let value = |r: &Reading| {
+        let space = if r.unit.is_empty() { "" } else { NBSP };
+        format!("{} {}{space}{}", r.property_zh, r.value, r.unit)
+    };
+    let values: Vec<String> = readings.iter().map(value).collect();
+    let (station, away) = (&first.station.name, first.distance_m);
+    format!("{station}（距{away:.0}{NBSP}m）{} {}", hour(first.observed_at), values.join("，"))
+}
+
+/// `06:27`.
+fn hour(at: Timestamp) -> String {
+    beijing(at).strftime("%H:%M").to_string()
 }
 
 pub(crate) fn gap_kind(kind: GapKind) -> &'static str {

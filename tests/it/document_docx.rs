@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jijia::document::brief::{Block, Brief};
@@ -64,7 +64,8 @@ fn every_part_is_well_formed_and_of_its_type() {
     let by_ending: BTreeMap<&str, &str> = all(&types, "Default")
         .map(|d| (d.attribute("Extension").unwrap(), d.attribute("ContentType").unwrap()))
         .collect();
-    let overrides: BTreeSet<&str> = all(&types, "Override").map(|o| o.attribute("PartName").unwrap()).collect();
+    let overrides: BTreeSet<&str> =
+        all(&types, "Override").map(|o| o.attribute("PartName").unwrap()).collect();
     for over in &overrides {
         assert!(parts.contains_key(&over[1..]), "{over} has a type and is not there");
     }
@@ -76,13 +77,15 @@ fn every_part_is_well_formed_and_of_its_type() {
         assert!(bytes.starts_with(head), "{name} is no {kind}");
     }
     let rels = xml(&parts, "word/_rels/document.xml.rels");
-    let targets: BTreeMap<&str, &str> =
-        all(&rels, "Relationship").map(|r| (r.attribute("Id").unwrap(), r.attribute("Target").unwrap())).collect();
+    let targets: BTreeMap<&str, &str> = all(&rels, "Relationship")
+        .map(|r| (r.attribute("Id").unwrap(), r.attribute("Target").unwrap()))
+        .collect();
     for target in targets.values() {
         assert!(parts.contains_key(&format!("word/{target}")), "{target} is named and not there");
     }
     let body = xml(&parts, "word/document.xml");
-    let named = body.descendants().flat_map(|n| n.attributes()).filter(|a| ["embed", "id"].contains(&a.name()));
+    let named =
+        body.descendants().flat_map(|n| n.attributes()).filter(|a| ["embed", "id"].contains(&a.name()));
     let named: Vec<&str> = named.filter(|a| a.namespace().is_some()).map(|a| a.value()).collect();
     assert!(named.len() > 39);
     for id in named {
@@ -104,13 +107,23 @@ fn tables_have_their_widths_in_the_grid_and_repeat_their_head() {
             .collect();
         let total: u32 = grid.iter().sum();
         assert!((8830..=8844).contains(&total), "grid of {total} twips in a type area of 8844");
-        assert_eq!(child(child(table, "tblPr").unwrap(), "tblLayout").unwrap().attribute((W, "type")), Some("fixed"));
+        assert_eq!(
+            child(child(table, "tblPr").unwrap(), "tblLayout").unwrap().attribute((W, "type")),
+            Some("fixed")
+        );
         let rows: Vec<Node> = table.children().filter(|n| n.tag_name().name() == "tr").collect();
         for (i, row) in rows.iter().enumerate() {
             let widths: Vec<u32> = row
                 .children()
                 .filter(|n| n.tag_name().name() == "tc")
-                .map(|c| child(child(c, "tcPr").unwrap(), "tcW").unwrap().attribute((W, "w")).unwrap().parse().unwrap())
+                .map(|c| {
+                    child(child(c, "tcPr").unwrap(), "tcW")
+                        .unwrap()
+                        .attribute((W, "w"))
+                        .unwrap()
+                        .parse()
+                        .unwrap()
+                })
                 .collect();
             assert_eq!(widths, grid, "cells as the grid");
             let property = child(*row, "trPr").unwrap();
@@ -136,7 +149,8 @@ fn every_chinese_run_names_its_font_for_wps() {
                 continue;
             }
             seen += 1;
-            let font = child(run, "rPr").and_then(|p| child(p, "rFonts")).and_then(|f| f.attribute((W, "eastAsia")));
+            let font =
+                child(run, "rPr").and_then(|p| child(p, "rFonts")).and_then(|f| f.attribute((W, "eastAsia")));
             assert!(font.is_some_and(|f| known.contains(f)), "{name}: {text}");
         }
         assert!(seen > 0, "{name}");
@@ -153,7 +167,7 @@ fn pictures_are_told_apart_and_described() {
         assert!(!picture.attribute("descr").unwrap().is_empty());
     }
     assert_eq!(ids.len(), 36 + 2);
-    // 72 × 46 mm and 150 × 105 mm in EMU.
+    // 72 × 43 mm and 150 × 105 mm in EMU.
     for extent in all(&body, "extent") {
         let [cx, cy] = ["cx", "cy"].map(|a| extent.attribute(a).unwrap().parse::<u32>().unwrap());
         assert!(cx <= 150 * 36_000 && cy <= 105 * 36_000 && cx > 30 * 36_000, "{cx} × {cy}");
@@ -210,7 +224,9 @@ fn the_brief_says_what_is_known_and_no_more() {
     let text = text_of(&xml(&parts, "word/document.xml"));
     assert_eq!(brief.title, "吉家湖 3号排口 证据时间线");
     assert_eq!(brief.date, "2026年8月1日");
-    assert!(brief.lead.starts_with("2026年7月1日至2026年7月31日，吉家湖3号排口（JJH-PK-0003）共记录发现100次"));
+    assert!(
+        brief.lead.starts_with("2026年7月1日至2026年7月31日，吉家湖3号排口（JJH-PK-0003）共记录发现100次")
+    );
     assert!(brief.lead.contains(&format!("旱天{}天，雨天{}天", n.dry_flow_days, n.wet_flow_days)));
     assert!(brief.lead.contains(&format!("E2（疑似污水混入）{}次", n.levels[2])));
     assert!(!text.contains("混接"), "no finding below E4 says 混接");
@@ -278,18 +294,28 @@ fn libreoffice_prints_it() {
     let at = std::time::Instant::now();
     sample.with_pictures(|pictures| write_file(&path, &sample.timeline, pictures)).unwrap();
     println!("word brief of 100 sightings and 40 photos: {:?}", at.elapsed());
-    let profile = format!("-env:UserInstallation=file://{}", folder.join("office").display());
-    let office = Command::new("soffice")
-        .args([&profile, "--headless", "--convert-to", "pdf", "--outdir"])
-        .arg(&folder)
-        .arg(&path)
-        .output()
-        .expect("soffice is installed by tests/run");
-    assert!(office.status.success(), "{office:?}");
-    let info = Command::new("pdfinfo").arg(folder.join("brief.pdf")).output().expect("poppler-utils");
+    let pdf = to_pdf(&path);
+    let info = Command::new("pdfinfo").arg(&pdf).output().expect("poppler-utils");
     let info = String::from_utf8(info.stdout).unwrap();
     let pages: u32 =
         info.lines().find_map(|l| l.strip_prefix("Pages:")).and_then(|p| p.trim().parse().ok()).unwrap();
     assert!((10..60).contains(&pages), "{pages} pages");
     assert!(info.contains("595.3 x 841.9") || info.contains("A4"), "{info}");
+}
+
+/// The pages as LibreOffice lays them out, beside `path`.
+pub fn to_pdf(path: &Path) -> PathBuf {
+    let folder = path.parent().unwrap();
+    // A profile of its own: a running office would take the file and answer nothing.
+    let profile = format!("-env:UserInstallation=file://{}", folder.join("office").display());
+    let office = Command::new("soffice")
+        .env("FONTCONFIG_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/office_fonts.conf"))
+        .args([&profile, "--headless", "--convert-to", "pdf", "--outdir"])
+        .arg(folder)
+        .arg(path)
+        .output()
+        .expect("soffice is installed by tests/run");
+    let pdf = path.with_extension("pdf");
+    assert!(office.status.success() && pdf.exists(), "{office:?}");
+    pdf
 }

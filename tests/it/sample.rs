@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use jijia::casework::EvidenceLevel;
 use jijia::document::{Picture, Pictures};
 use jijia::evidence::timeline::{
-    Bucket, CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading, Row,
-    Rules, Series, Sighting, Summary, Timeline,
+    Bucket, CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
+    Row, Rules, Series, Sighting, Summary, Timeline,
 };
 use jijia::lake::{Crs, Match, NearOutfall};
 use jijia::patrol::ReportKind;
@@ -153,7 +153,8 @@ fn sighting(
     photos: &mut BTreeMap<String, Vec<u8>>,
 ) -> Sighting {
     let day = n * 31 / 100;
-    let observed_at = start() + days(day) + SignedDuration::from_mins(380 + (n % 3) * 240 + lcg.below(60) as i64);
+    let observed_at =
+        start() + days(day) + SignedDuration::from_mins(380 + (n % 3) * 240 + lcg.below(60) as i64);
     let kind = match n % 9 {
         4 => ReportKind::WaterHyacinth,
         8 => ReportKind::Other,
@@ -245,7 +246,9 @@ fn located(lcg: &mut Lcg) -> Located {
 fn facts(kind: ReportKind, strong: bool, lcg: &mut Lcg) -> Vec<Fact> {
     let fact = |label: &str, value: &str| Fact { label: label.into(), value: value.into() };
     match kind {
-        ReportKind::WaterHyacinth => vec![fact("面积", "约120 m²"), fact("覆盖度", "35 %"), fact("长势", "旺盛")],
+        ReportKind::WaterHyacinth => {
+            vec![fact("面积", "约120 m²"), fact("覆盖度", "35 %"), fact("长势", "旺盛")]
+        }
         ReportKind::Other => vec![fact("描述", "岸边有生活垃圾")],
         _ => {
             let degree = if strong { "（程度 2 明显）" } else { "（程度 1 轻微）" };
