@@ -1,5 +1,6 @@
-//! One binary: every test against the real thing through the front door.
+//! The integration tests: one binary, one module per story.
 
-#[cfg(test)]
-mod import;
-mod store;
+mod document_docx;
+mod document_tables;
+mod document_xlsx;
+mod sample;
