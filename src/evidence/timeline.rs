@@ -125,6 +125,8 @@ pub struct Timeline {
     pub log_size: u64,
     /// Merkle root (RFC 6962) over them, hex.
     pub log_root: String,
+    /// The limits that weather and levels were judged by; every document states them.
+    pub rules: Rules,
     /// The counts under the heading.
     pub summary: Summary,
     /// In time order, oldest first.
@@ -133,6 +135,15 @@ pub struct Timeline {
     pub series: Vec<Series>,
     /// Rain by day for the chart.
     pub rain_days: Vec<RainDay>,
+}
+
+/// The limits that weather and evidence levels were judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rules {
+    /// Dry weather.
+    pub dry: DryRule,
+    /// Rapid test of NH3-N that counts as a sign of sewage, mg/L.
+    pub nh3n_limit_mg_l: f64,
 }
 
 /// The counts that a reader asks for first. All are over the whole filter, not one page of it.

@@ -28,7 +28,7 @@ impl Weather {
 
 /// The rule's two numbers. Default 72 h and 2.5 mm: an engineering choice between the Massachusetts MS4 permit
 /// (2.54 mm in 24 h) and the 旱天 of T/CECS 758-2020 (48 h after rain, the number partly lost in the copy read).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct DryRule {
     /// Hours looked back.
     pub window_h: f64,
