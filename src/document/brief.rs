@@ -80,9 +80,8 @@ impl Brief {
     pub fn new(timeline: &Timeline) -> Self {
         let sightings: Vec<&Sighting> = timeline.rows.iter().filter_map(sighting).collect();
         let plates = Plates::choose(&sightings);
-        let subject = timeline.subject.split('（').next().unwrap_or_default();
         Self {
-            title: format!("{} {subject} 证据时间线", timeline.place),
+            title: Self::title(timeline),
             subtitle: format!("（工作材料，数据截至{}，北京时间）", words::minute(timeline.cut_off)),
             mark: timeline.demo.then(|| "演示数据".to_owned()),
             lead: lead(timeline),
@@ -95,6 +94,12 @@ impl Brief {
             ],
             date: words::day(timeline.cut_off),
         }
+    }
+
+    /// `吉家湖 3号排口 证据时间线`.
+    pub(crate) fn title(timeline: &Timeline) -> String {
+        let subject = timeline.subject.split('（').next().unwrap_or_default();
+        format!("{} {subject} 证据时间线", timeline.place)
     }
 }
 
@@ -298,6 +303,13 @@ fn unknowns(n: &Summary) -> Vec<String> {
 }
 
 fn about(timeline: &Timeline) -> Section {
+    let numbered = |(i, note): (usize, String)| Block::Paragraph(format!("{}. {note}", i + 1));
+    let blocks = notes(timeline).into_iter().enumerate().map(numbered).collect();
+    Section { heading: "五、数据说明".to_owned(), blocks }
+}
+
+/// What every document says about its data: cut-off, filter, log, rules, and what the data are not.
+pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
     let dry = timeline.rules.dry;
     let mut notes = vec![
         format!("截止时间：{}（北京时间）前收到的数据。", words::minute(timeline.cut_off)),
@@ -327,7 +339,5 @@ fn about(timeline: &Timeline) -> Section {
     if timeline.demo {
         notes.push("演示数据：本材料由模拟数据生成，不反映真实情况。".to_owned());
     }
-    let blocks =
-        notes.iter().enumerate().map(|(i, note)| Block::Paragraph(format!("{}. {note}", i + 1))).collect();
-    Section { heading: "五、数据说明".to_owned(), blocks }
+    notes
 }

@@ -2,8 +2,20 @@
 //! and PDF, one ledger ([`table`]) by Excel and CSV, so the same words and numbers stand in all of them.
 
 pub mod brief;
+pub mod docx;
+mod docx_zip;
+pub mod geojson;
 pub mod plates;
+pub mod table;
 mod words;
+pub mod xlsx;
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::evidence::timeline::Timeline;
 
 /// A picture that is already drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,4 +36,80 @@ pub struct Pictures<'a> {
     pub chart: Option<Picture>,
     /// The viewers' copy of a photo (JPEG without EXIF, long edge ≤ 1000 pixels) by SHA-256 in hex.
     pub photo: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+}
+
+/// The files a timeline can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Word, the meeting brief.
+    Docx,
+    /// PDF of the same brief.
+    Pdf,
+    /// Excel, the ledger.
+    Xlsx,
+    /// The ledger, gaps and rain as comma-separated values.
+    Csv,
+    /// Sightings on a map.
+    Geojson,
+}
+
+impl Format {
+    /// By the ending of a file's name, in either case.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] at `output` that names the endings allowed.
+    pub fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        match ending.as_str() {
+            "docx" => Ok(Self::Docx),
+            "pdf" => Ok(Self::Pdf),
+            "xlsx" => Ok(Self::Xlsx),
+            "csv" => Ok(Self::Csv),
+            "geojson" => Ok(Self::Geojson),
+            _ => Err(Error::invalid(
+                "output",
+                format!("`{}`: allowed: .docx .pdf .xlsx .csv .geojson", path.display()),
+            )),
+        }
+    }
+}
+
+/// Writes `timeline` to `path` in the format of its ending. The file appears whole or not at all: it is written
+/// beside its place, made durable and renamed.
+///
+/// # Errors
+/// [`Error::Invalid`] for an unknown ending; those of the disk.
+pub fn write_file(path: &Path, timeline: &Timeline, pictures: &Pictures<'_>) -> Result<()> {
+    let format = Format::of(path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let written = File::create(&part).map_err(Error::from).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        write(format, timeline, pictures, &mut out)?;
+        out.into_inner().map_err(|e| Error::from(e.into_error()))?.sync_all()?;
+        Ok(std::fs::rename(&part, path)?)
+    });
+    if written.is_err() {
+        // Nothing to say if it was never there.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+fn write(
+    format: Format,
+    timeline: &Timeline,
+    pictures: &Pictures<'_>,
+    out: &mut BufWriter<File>,
+) -> Result<()> {
+    match format {
+        Format::Docx => docx::write(&brief::Brief::new(timeline), timeline, pictures, out),
+        // MERGE: pdf::write(&brief::Brief::new(timeline), timeline, pictures, out)
+        Format::Pdf => {
+            Err(Error::Unsupported { field: "output".into(), message: "pdf comes with its room".into() })
+        }
+        Format::Xlsx => xlsx::write(timeline, pictures, out),
+        Format::Csv => table::write_csv(timeline, out),
+        Format::Geojson => geojson::write(timeline, out),
+    }
 }
