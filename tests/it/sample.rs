@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::sync::LazyLock;
 
 use image::{Rgb, RgbImage};
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +18,11 @@ use jijia::water::rain::{DryRule, Weather};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+/// Made once: drawing 40 photos takes longer than most tests.
+static SAMPLE: LazyLock<Sample> = LazyLock::new(make);
+
 /// The timeline and the viewers' copies of its photos by SHA-256 in hex.
+#[derive(Clone)]
 pub struct Sample {
     pub timeline: Timeline,
     pub photos: BTreeMap<String, Vec<u8>>,
@@ -67,6 +72,10 @@ fn hash(text: impl AsRef<[u8]>) -> String {
 /// 100 sightings, of them 40 with a photo (two not come), one corrected, one withdrawn, one erased, one without
 /// position.
 pub fn sample() -> Sample {
+    SAMPLE.clone()
+}
+
+fn make() -> Sample {
     let mut lcg = Lcg(29);
     let mut photos = BTreeMap::new();
     let rain_days: Vec<RainDay> = (0..31).map(|day| rain(day, &mut lcg)).collect();
