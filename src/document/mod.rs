@@ -5,6 +5,7 @@ pub mod brief;
 pub mod docx;
 mod docx_zip;
 pub mod geojson;
+pub mod pdf;
 pub mod plates;
 pub mod table;
 mod words;

@@ -4,12 +4,13 @@ use jiff::{Timestamp, ToSpan, civil, tz::Offset, tz::TimeZone};
 
 use crate::clock::beijing;
 
-/// Round numbers that enclose `low..=high` in two to five steps; a flat or empty range is opened by one step.
+/// Round numbers that enclose `low..=high` in at most seven steps; a flat or empty range is opened by one step.
 pub fn value_ticks(low: f64, high: f64) -> Vec<f64> {
     let (low, high) = if low.is_finite() && high.is_finite() { (low, high) } else { (0.0, 1.0) };
     let span = if high - low > low.abs().max(1e-9) * 1e-6 { high - low } else { (low.abs() * 0.1).max(0.1) };
-    let ten = 10f64.powf((span / 3.0).log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|k| k * ten).find(|s| span / s <= 3.0).unwrap_or(10.0 * ten);
+    let ten = 10f64.powf((span / 5.0).log10().floor());
+    let step =
+        [1.0, 2.0, 5.0, 10.0].into_iter().map(|k| k * ten).find(|s| span / s <= 5.0).unwrap_or(10.0 * ten);
     let first = (low / step).floor();
     let last = (high / step).ceil().max(first + 1.0);
     let mut ticks = Vec::new();
@@ -106,7 +107,7 @@ mod tests {
     fn value_ticks_are_round_and_enclose() {
         for (low, high) in [(0.02, 0.047), (2.6, 9.4), (7.0, 7.0), (0.0, 0.0), (-3.0, 41.0), (1e6, 1.2e6)] {
             let ticks = value_ticks(low, high);
-            assert!(ticks.len() >= 2 && ticks.len() <= 6, "{low} {high} {ticks:?}");
+            assert!(ticks.len() >= 2 && ticks.len() <= 8, "{low} {high} {ticks:?}");
             assert!(ticks[0] <= low && ticks[ticks.len() - 1] >= high, "{low} {high} {ticks:?}");
         }
         assert_eq!(tick_words(0.1 + 0.2, 0.1), "0.3");

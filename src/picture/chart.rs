@@ -15,7 +15,7 @@ const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
 const RAIN_TOP: f64 = 22.0;
 const RAIN_HEIGHT: f64 = 46.0;
-const TITLE: f64 = 22.0;
+const TITLE: f64 = 26.0;
 const PANEL: f64 = 62.0;
 const GAP: f64 = 8.0;
 const SIGHTINGS: f64 = 24.0;
@@ -34,6 +34,8 @@ pub struct Chart<'a> {
     pub from: Timestamp,
     /// Right edge.
     pub to: Timestamp,
+    /// Series that there is no room for; said in words.
+    pub omitted: usize,
 }
 
 /// The height at which `panels` series have their natural room, pixels.
@@ -62,6 +64,11 @@ pub fn chart(chart: &Chart, canvas: Canvas) -> String {
         svg::text(&mut out, middle, Type::SMALL.anchor("middle"), "这段时间附近没有监测数据");
     }
     plot.sightings(&mut out);
+    if chart.omitted > 0 {
+        let words = format!("另有 {} 条数据流未画", chart.omitted);
+        let middle = Pt { x: (LEFT + plot.right) / 2.0, y: 15.0 };
+        svg::text(&mut out, middle, Type::SMALL.anchor("middle"), &words);
+    }
     out + "</svg>"
 }
 
@@ -138,8 +145,7 @@ impl Plot<'_> {
         let top = ticks.last().copied().unwrap_or(10.0);
         svg::text(out, Pt { x: 4.0, y: 15.0 }, Type::SMALL, "逐日降雨 mm");
         let small = Type { fill: INK_3, ..Type::SMALL };
-        let words = "┄ 降雨未知";
-        svg::text(out, Pt { x: self.right, y: 15.0 }, small.anchor("end"), words.trim_start_matches("┄ "));
+        svg::text(out, Pt { x: self.right, y: 15.0 }, small.anchor("end"), "降雨未知");
         let key = self.right - svg::text_width("降雨未知", 12.0) - 26.0;
         dotted(out, key, key + 20.0, 11.0);
         for tick in [0.0, top] {
@@ -203,14 +209,22 @@ impl Plot<'_> {
         let ticks = value_ticks(low, high);
         let (first, last) = (ticks[0], ticks[ticks.len() - 1]);
         let y = |v: f64| y1 - (y1 - y0) * (v - first) / (last - first);
-        self.panel_title(out, series, top + 15.0);
-        for &tick in &ticks {
-            let colour = if tick.total_cmp(&first).is_eq() { LINE_STRONG } else { LINE };
-            svg::line(out, Pt { x: LEFT, y: y(tick) }, Pt { x: self.right, y: y(tick) }, colour, 0.75);
+        self.panel_title(out, series, top + 14.0);
+        for (i, &tick) in ticks.iter().enumerate() {
+            let edge = i == 0 || i + 1 == ticks.len();
+            if edge || 2 * i + 1 == ticks.len() {
+                let colour = if i == 0 { LINE_STRONG } else { LINE };
+                svg::line(out, Pt { x: LEFT, y: y(tick) }, Pt { x: self.right, y: y(tick) }, colour, 0.75);
+            }
         }
         let small = Type { fill: INK_3, ..Type::SMALL }.anchor("end");
         for tick in [first, last] {
-            svg::text(out, Pt { x: LEFT - 6.0, y: y(tick) + 4.5 }, small, &tick_words(tick, ticks[1] - first));
+            svg::text(
+                out,
+                Pt { x: LEFT - 6.0, y: y(tick) + 4.5 },
+                small,
+                &tick_words(tick, ticks[1] - first),
+            );
         }
         if points.is_empty() {
             let middle = Pt { x: (LEFT + self.right) / 2.0, y: (y0 + y1) / 2.0 };

@@ -72,9 +72,47 @@ impl Placer {
         &mut self,
         at: Pt,
         reach: f64,
-        (w, h): (f64, f64),
+        size: (f64, f64),
         liking: impl Fn(usize, &Rect) -> f64,
     ) -> Option<Rect> {
+        let (_, rect) = self.cheapest(at, reach, size, liking)?;
+        self.keep(rect);
+        Some(rect)
+    }
+
+    /// The same for a label that may go to any of several spots, the first liked best.
+    pub fn place_along(
+        &mut self,
+        spots: impl IntoIterator<Item = Pt>,
+        size: (f64, f64),
+        liking: impl Fn(usize, &Rect) -> f64,
+    ) -> Option<Rect> {
+        let mut best: Option<(f64, Rect)> = None;
+        let mut later = 0.0;
+        for at in spots {
+            if let Some((cost, rect)) = self.cheapest(at, 2.0, size, &liking)
+                && best.is_none_or(|(least, _)| cost + later < least)
+            {
+                best = Some((cost + later, rect));
+            }
+            later += 1.5;
+        }
+        let (_, rect) = best?;
+        self.keep(rect);
+        Some(rect)
+    }
+
+    fn keep(&mut self, rect: Rect) {
+        self.taken.push(Rect { x: rect.x - 4.0, w: rect.w + 8.0, ..rect });
+    }
+
+    fn cheapest(
+        &self,
+        at: Pt,
+        reach: f64,
+        (w, h): (f64, f64),
+        liking: impl Fn(usize, &Rect) -> f64,
+    ) -> Option<(f64, Rect)> {
         let mut best: Option<(f64, Rect)> = None;
         for gap in [3.0, 9.0, 17.0, 27.0, 40.0] {
             for (i, angle) in BELOW_FIRST.iter().enumerate() {
@@ -90,9 +128,7 @@ impl Placer {
                 }
             }
         }
-        let (_, rect) = best?;
-        self.taken.push(rect);
-        Some(rect)
+        best
     }
 
     /// Takes `rect` if it is free.
@@ -101,7 +137,7 @@ impl Placer {
             && self.lines_in(&rect) < 0.5
             && !self.taken.iter().any(|t| t.meets(&rect));
         if free {
-            self.taken.push(rect);
+            self.keep(rect);
         }
         free
     }

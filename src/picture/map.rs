@@ -8,7 +8,9 @@ use super::legend::Legend;
 use super::marks::{MapMarks, OutfallMark, SectorMark, StationMark};
 use super::names;
 use super::shore::{Run, View, runs};
-use super::svg::{self, HYACINTH, INK, INK_3, LAND, LINE_STRONG, Pt, SHORE, SILENT, SURFACE, Type, WATER, esc};
+use super::svg::{
+    self, HYACINTH, INK, INK_3, LAND, LINE_STRONG, Pt, SHORE, SILENT, SURFACE, Type, WATER, esc,
+};
 use crate::casework::EvidenceLevel;
 use crate::lake::Place;
 use crate::patrol::ReportKind;
@@ -25,8 +27,7 @@ pub fn map(place: &Place, marks: &MapMarks, canvas: Canvas) -> String {
     let legend = Legend::of(place, marks, w);
     // Room for labels on the land around the lake.
     let (top, side) = (legend.height(), 64.0_f64.min(w / 8.0));
-    let area =
-        Rect { x: side, y: top + 24.0, w: w - 2.0 * side, h: (h - top - FOOT - 44.0).max(h / 4.0) };
+    let area = Rect { x: side, y: top + 24.0, w: w - 2.0 * side, h: (h - top - FOOT - 44.0).max(h / 4.0) };
     let view = View::of(place, area);
     let scene = Scene { place, marks, canvas, runs: &runs(place, &view), view: &view };
     let shore = scene.runs.iter().flat_map(|r| r.points.iter().copied()).collect();
@@ -113,8 +114,7 @@ impl<'a> Scene<'a> {
         let stations =
             self.place.stations.iter().filter_map(|s| Some(Rect::around(at(s.position)?, 24.0, 22.0)));
         let patches = self.marks.patches.iter().map(|p| self.view.bounds(&p.outline));
-        let sightings =
-            self.marks.sightings.iter().filter_map(|s| Some(Rect::around(at(s.at)?, 8.0, 8.0)));
+        let sightings = self.marks.sightings.iter().filter_map(|s| Some(Rect::around(at(s.at)?, 8.0, 8.0)));
         outfalls.chain(stations).chain(patches).chain(sightings).collect()
     }
 
@@ -163,7 +163,13 @@ impl<'a> Scene<'a> {
         if self.runs.len() > 1 {
             for run in self.runs {
                 let (a, across) = run.start();
-                svg::line(&mut out, a.to(across.x * 8.0, across.y * 8.0), a.to(across.x * -8.0, across.y * -8.0), INK, 1.5);
+                svg::line(
+                    &mut out,
+                    a.to(across.x * 8.0, across.y * 8.0),
+                    a.to(across.x * -8.0, across.y * -8.0),
+                    INK,
+                    1.5,
+                );
             }
         }
         out
@@ -242,13 +248,13 @@ impl<'a> Scene<'a> {
             y - 5.0
         );
         let middle = Type::SMALL.anchor("middle");
-        svg::text(&mut out, Pt { x: (x1 + x2) / 2.0, y: y - 4.0 }, middle, &format!("{} m", svg::thousands(metres)));
-        let _ = write!(
-            out,
-            "<path d=\"M{:.1} {:.1}l6 16l-6 -4l-6 4Z\" fill=\"{INK}\"/>",
-            w - 20.0,
-            h - 26.0
+        svg::text(
+            &mut out,
+            Pt { x: (x1 + x2) / 2.0, y: y - 4.0 },
+            middle,
+            &format!("{} m", svg::thousands(metres)),
         );
+        let _ = write!(out, "<path d=\"M{:.1} {:.1}l6 16l-6 -4l-6 4Z\" fill=\"{INK}\"/>", w - 20.0, h - 26.0);
         svg::text(&mut out, Pt { x: w - 20.0, y: h - 29.0 }, middle, "北");
         out
     }
@@ -308,8 +314,7 @@ pub fn outfall_shape(at: Pt, level: Option<EvidenceLevel>, subject: bool, title:
     };
     let ring = if subject {
         format!(
-            "<circle r=\"16\" fill=\"{SURFACE}\" fill-opacity=\"0.6\" stroke=\"{INK}\" stroke-width=\"1.5\" \
-             stroke-dasharray=\"2 3\"/>"
+            "<circle r=\"16\" fill=\"none\" stroke=\"{INK}\" stroke-width=\"1.5\" stroke-dasharray=\"2 3\"/>"
         )
     } else {
         String::new()

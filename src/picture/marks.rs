@@ -109,7 +109,11 @@ impl MapMarks {
             subject: Some(code) == subject,
             href: None,
         });
-        Self { outfalls: outfalls.collect(), sightings: standing().filter_map(mark).collect(), ..Self::default() }
+        Self {
+            outfalls: outfalls.collect(),
+            sightings: standing().filter_map(mark).collect(),
+            ..Self::default()
+        }
     }
 }
 

@@ -46,6 +46,17 @@ struct Label<'a> {
     halo: &'static str,
 }
 
+impl Label<'_> {
+    fn words_at(&self) -> f64 {
+        let gap = if self.name.is_empty() || self.words.is_empty() { 0.0 } else { 4.0 };
+        text_width(self.name, SIZE) + gap
+    }
+
+    fn width(&self) -> f64 {
+        self.words_at() + text_width(self.words, SIZE)
+    }
+}
+
 impl Names<'_> {
     fn outfall(&mut self, outfall: &Outfall, subject: bool) {
         let scene = self.scene;
@@ -64,8 +75,11 @@ impl Names<'_> {
             let words = scene.sector(run).map_or("", |m| m.words.as_str());
             let walked = scene.sector(run).is_none_or(|m| m.walked);
             let label = Label { name: &sector.name, words, bold: !walked, halo: LAND };
-            let at = outward(scene, run);
-            self.put(at, 2.0, &label, |_, r| if in_water(scene, r.centre()) { 60.0 } else { 0.0 });
+            let spots = [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9].map(|share| outward(scene, run, share));
+            let liking = |_: usize, r: &Rect| if in_water(scene, r.centre()) { 60.0 } else { 0.0 };
+            if let Some(rect) = self.placer.place_along(spots, (label.width(), HEIGHT), liking) {
+                self.write(&label, rect);
+            }
         }
     }
 
@@ -115,27 +129,28 @@ impl Names<'_> {
     }
 
     fn put(&mut self, at: Pt, reach: f64, label: &Label, liking: impl Fn(usize, &Rect) -> f64) {
-        let gap = if label.name.is_empty() || label.words.is_empty() { 0.0 } else { 4.0 };
-        let name_width = text_width(label.name, SIZE);
-        let width = name_width + gap + text_width(label.words, SIZE);
-        if width < 1.0 {
+        if label.width() < 1.0 {
             return;
         }
-        let Some(rect) = self.placer.place(at, reach, (width, HEIGHT), liking) else { return };
+        let Some(rect) = self.placer.place(at, reach, (label.width(), HEIGHT), liking) else { return };
         let near = rect.nearest(at);
         let far = (near.x - at.x).hypot(near.y - at.y);
         if far > reach + 12.0 {
             let from = at.to((near.x - at.x) * reach / far, (near.y - at.y) * reach / far);
             svg::line(&mut self.out, from, near, INK_3, 0.75);
         }
+        self.write(label, rect);
+    }
+
+    fn write(&mut self, label: &Label, rect: Rect) {
         let base = Pt { x: rect.x, y: rect.y + 13.5 };
-        let style =
-            Type { size: SIZE, fill: INK, anchor: "start", halo: Some(label.halo), bold: label.bold };
+        let style = Type { size: SIZE, fill: INK, anchor: "start", halo: Some(label.halo), bold: label.bold };
         if !label.name.is_empty() {
             svg::text(&mut self.out, base, style, label.name);
         }
         if !label.words.is_empty() {
-            svg::text(&mut self.out, base.to(name_width + gap, 0.0), Type { bold: false, ..style }, label.words);
+            let at = base.to(label.words_at(), 0.0);
+            svg::text(&mut self.out, at, Type { bold: false, ..style }, label.words);
         }
     }
 }
@@ -145,9 +160,9 @@ fn in_water(scene: &Scene, p: Pt) -> bool {
     scene.place.lake.contains(&Point::new(x, y))
 }
 
-/// A spot on the land side of a run's middle.
-fn outward(scene: &Scene, run: &Run) -> Pt {
-    let (at, across) = run.middle();
+/// A spot on the land side of a run, `share` of its way along.
+fn outward(scene: &Scene, run: &Run, share: f64) -> Pt {
+    let (at, across) = run.along(share);
     let side = at.to(across.x * 8.0, across.y * 8.0);
     if in_water(scene, side) { at.to(across.x * -8.0, across.y * -8.0) } else { side }
 }

@@ -37,7 +37,11 @@ fn options() -> usvg::Options<'static> {
         db.set_sans_serif_family("Noto Sans SC");
         Arc::new(db)
     });
-    usvg::Options { font_family: "Noto Sans SC".into(), fontdb: Arc::clone(fontdb), ..usvg::Options::default() }
+    usvg::Options {
+        font_family: "Noto Sans SC".into(),
+        fontdb: Arc::clone(fontdb),
+        ..usvg::Options::default()
+    }
 }
 
 #[cfg(test)]
@@ -49,7 +53,7 @@ mod tests {
         let svg = |word: &str| {
             format!(
                 "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 100 40\" width=\"100\" height=\"40\">\
-                 <text x=\"5\" y=\"30\" font-size=\"20\" font-family=\"Nowhere\">{word}</text></svg>"
+                 <text x=\"5\" y=\"30\" font-size=\"20\" font-family=\"sans-serif\">{word}</text></svg>"
             )
         };
         let (drawn, empty) = (to_png(&svg("吉家湖"), 200).unwrap(), to_png(&svg(" "), 200).unwrap());

@@ -101,12 +101,13 @@ pub fn marks() -> MapMarks {
             sector("JJH-AD-02", false, "未巡"),
             sector("JJH-AD-03", true, "已巡 08:47"),
         ],
-        outfalls: vec![outfall(3, EvidenceLevel::E2), outfall(5, EvidenceLevel::E1), outfall(7, EvidenceLevel::E2)],
+        outfalls: vec![
+            outfall(3, EvidenceLevel::E2),
+            outfall(5, EvidenceLevel::E1),
+            outfall(7, EvidenceLevel::E2),
+        ],
         stations: vec![StationMark {
-            code: "JJH-S4".into(),
-            words: "离线".into(),
-            silent: true,
-            href: None,
+            code: "JJH-S4".into(), words: "离线".into(), silent: true, href: None
         }],
         sightings: vec![
             sighting(1, ReportKind::SewageOutflow),

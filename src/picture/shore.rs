@@ -91,7 +91,9 @@ impl View {
 }
 
 fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold(None, |acc, v| Some(acc.map_or((v, v), |(a, b): (f64, f64)| (a.min(v), b.max(v))))).unwrap_or_default()
+    values
+        .fold(None, |acc, v| Some(acc.map_or((v, v), |(a, b): (f64, f64)| (a.min(v), b.max(v)))))
+        .unwrap_or_default()
 }
 
 fn rings(polygon: &Polygon<f64>) -> impl Iterator<Item = &LineString<f64>> {
@@ -112,12 +114,13 @@ impl Run {
         (self.points[0], across(self.points[0], self.points[1]))
     }
 
-    /// Its middle, and the unit vector across the shore there.
-    pub fn middle(&self) -> (Pt, Pt) {
-        let n = self.points.len();
-        let at = self.points[n / 2];
-        let (a, b) = (self.points[(n / 2).saturating_sub(3)], self.points[(n / 2 + 3).min(n - 1)]);
-        (at, across(a, b))
+    /// The point `share` of its way along, and the unit vector across the shore there.
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and their number")]
+    pub fn along(&self, share: f64) -> (Pt, Pt) {
+        let last = self.points.len() - 1;
+        let i = ((last as f64 * share.clamp(0.0, 1.0)) as usize).min(last);
+        (self.points[i], across(self.points[i.saturating_sub(3)], self.points[(i + 3).min(last)]))
     }
 }
 

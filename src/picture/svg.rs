@@ -19,7 +19,8 @@ pub const SILENT: &str = "#e3e7ec";
 
 /// The page's own list of fonts begins with the system's; the embedded one comes first here, so that Word, PDF and
 /// page measure alike where it is installed.
-const FONTS: &str = "Noto Sans SC, PingFang SC, HarmonyOS Sans SC, Microsoft YaHei, Noto Sans CJK SC, sans-serif";
+const FONTS: &str =
+    "Noto Sans SC, PingFang SC, HarmonyOS Sans SC, Microsoft YaHei, Noto Sans CJK SC, sans-serif";
 
 /// A position on the canvas, pixels, y downwards.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +80,7 @@ pub struct Type {
     pub fill: &'static str,
     /// `start`, `middle`, `end`.
     pub anchor: &'static str,
-    /// Drawn with a rim of this colour, to stand on lines.
+    /// Drawn over a rim of this colour, to stand on lines.
     pub halo: Option<&'static str>,
     pub bold: bool,
 }
@@ -95,21 +96,22 @@ impl Type {
 /// A line of text with its baseline at `at`.
 pub fn text(out: &mut String, at: Pt, style: Type, words: &str) {
     let Type { size, fill, anchor, halo, bold } = style;
-    let _ = write!(
-        out,
-        "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{size}\" fill=\"{fill}\" text-anchor=\"{anchor}\"",
-        at.x, at.y
-    );
-    if bold {
-        out.push_str(" font-weight=\"700\"");
-    }
-    if let Some(colour) = halo {
+    let mut layer = |paint: &str| {
         let _ = write!(
             out,
-            " paint-order=\"stroke\" stroke=\"{colour}\" stroke-width=\"3\" stroke-linejoin=\"round\""
+            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" {paint}>{}</text>",
+            at.x,
+            at.y,
+            esc(words)
         );
+    };
+    if let Some(colour) = halo {
+        let rim = "stroke-width=\"3.5\" stroke-linejoin=\"round\" aria-hidden=\"true\"";
+        layer(&format!("fill=\"{colour}\" stroke=\"{colour}\" {rim}"));
     }
-    let _ = write!(out, ">{}</text>", esc(words));
+    // One face is embedded: heavier letters are outlined in their own colour, alike in page, PDF and PNG.
+    let heavy = if bold { format!(" stroke=\"{fill}\" stroke-width=\"0.6\"") } else { String::new() };
+    layer(&format!("fill=\"{fill}\"{heavy}"));
 }
 
 /// A straight line.
