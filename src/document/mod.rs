@@ -4,7 +4,9 @@
 pub mod brief;
 pub mod docx;
 mod docx_zip;
+pub mod export;
 pub mod geojson;
+pub mod pdf;
 pub mod plates;
 pub mod table;
 mod words;
@@ -54,6 +56,30 @@ pub enum Format {
 }
 
 impl Format {
+    /// The ending, and the word in the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Docx => "docx",
+            Self::Pdf => "pdf",
+            Self::Xlsx => "xlsx",
+            Self::Csv => "csv",
+            Self::Geojson => "geojson",
+        }
+    }
+
+    /// The media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Self::Pdf => "application/pdf",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Geojson => "application/geo+json",
+        }
+    }
+
     /// By the ending of a file's name, in either case.
     ///
     /// # Errors
@@ -104,10 +130,7 @@ fn write(
 ) -> Result<()> {
     match format {
         Format::Docx => docx::write(&brief::Brief::new(timeline), timeline, pictures, out),
-        // MERGE: pdf::write(&brief::Brief::new(timeline), timeline, pictures, out)
-        Format::Pdf => {
-            Err(Error::Unsupported { field: "output".into(), message: "pdf comes with its room".into() })
-        }
+        Format::Pdf => Err(Error::Internal("a PDF is rendered in a process of its own".into())),
         Format::Xlsx => xlsx::write(timeline, pictures, out),
         Format::Csv => table::write_csv(timeline, out),
         Format::Geojson => geojson::write(timeline, out),

@@ -35,7 +35,7 @@ pub struct Filter {
 }
 
 /// By what a timeline is judged; the numbers stand in the configuration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rules {
     /// Dry or wet.
     pub dry: DryRule,
@@ -135,15 +135,6 @@ pub struct Timeline {
     pub series: Vec<Series>,
     /// Rain by day for the chart.
     pub rain_days: Vec<RainDay>,
-}
-
-/// The limits that weather and evidence levels were judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Rules {
-    /// Dry weather.
-    pub dry: DryRule,
-    /// Rapid test of NH3-N that counts as a sign of sewage, mg/L.
-    pub nh3n_limit_mg_l: f64,
 }
 
 /// The counts that a reader asks for first. All are over the whole filter, not one page of it.

@@ -133,6 +133,14 @@ impl Store {
         Ok(LogHead { size: head.size(), root: head.root() })
     }
 
+    /// A folder of its own inside the data directory, gone when dropped: documents pass through it.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn temporary_folder(&self) -> Result<tempfile::TempDir> {
+        Ok(tempfile::TempDir::new_in(self.dir.join("tmp"))?)
+    }
+
     /// Bytes free on the disk of the data directory; `None` where the system does not say.
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {

@@ -94,7 +94,8 @@ impl Store {
     /// `Internal` if the folder cannot be read.
     pub fn empty_tmp(&self) -> Result<()> {
         for file in std::fs::read_dir(self.dir.join("tmp"))? {
-            std::fs::remove_file(file?.path())?;
+            let path = file?.path();
+            if path.is_dir() { std::fs::remove_dir_all(path)? } else { std::fs::remove_file(path)? }
         }
         Ok(())
     }

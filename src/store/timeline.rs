@@ -105,6 +105,7 @@ impl Store {
             cut_off,
             log_size: head.size,
             log_root: hex::encode(head.root),
+            rules: rules.clone(),
             summary: Summary::of(&rows),
             rows,
             series,

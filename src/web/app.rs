@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
 
 use super::problem::Failure;
+use crate::document::export::Office;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::Rules;
 use crate::ingest::mqtt::MqttStatus;
@@ -40,12 +41,10 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Limits of photos.
     pub photos: Limits,
-    /// Most sightings of one document.
-    pub max_rows: u32,
-    /// Folder with the office's fonts.
-    pub fonts_dir: Option<std::path::PathBuf>,
-    /// This program, which renders PDF in a child of its own.
-    pub program: std::path::PathBuf,
+    /// What documents need.
+    pub office: Office,
+    /// A request that takes longer is given up.
+    pub request_timeout: std::time::Duration,
     /// Below this much free space `/readyz` warns, bytes.
     pub low_space_bytes: u64,
     /// The ingest, where it is on.

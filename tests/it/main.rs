@@ -1,6 +1,13 @@
-//! The integration tests: one binary, one module per story.
+//! One binary: every test against the real thing through the front door.
 
+mod chaos;
 mod document_docx;
 mod document_tables;
 mod document_xlsx;
+#[cfg(test)]
+mod import;
+mod influx;
+mod influxd;
 mod sample;
+#[cfg(test)]
+mod store;

@@ -1,0 +1,102 @@
+//! The timeline: pages of it as JSON, the whole as a document.
+
+use axum::extract::{OriginalUri, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::app::App;
+use super::pages::query::TimelineQuery;
+use super::problem::{Failure, Problem};
+use crate::document::Format;
+use crate::document::export::export;
+use crate::error::Error;
+
+/// Sightings of one page.
+const LIMIT: u32 = 50;
+/// Most that may be asked for.
+const LIMIT_MAX: u32 = 200;
+
+/// How many.
+#[derive(Deserialize)]
+pub(super) struct Limit {
+    limit: Option<u32>,
+}
+
+/// Sightings with what belongs to them, newest first, and the gaps and rain days between them (derived, without
+/// entries). The same filter gives a document under `/api/v1/timeline.docx`, `.pdf`, `.xlsx`, `.csv`, `.geojson`.
+#[utoipa::path(get, path = "/api/v1/timeline", tag = "timeline",
+    params(("outfall" = Option<String>, Query), ("sector" = Option<String>, Query), ("unit" = Option<String>, Query),
+        ("kind" = Option<crate::patrol::ReportKind>, Query), ("patrol" = Option<uuid::Uuid>, Query),
+        ("from" = Option<String>, Query, description = "Day (北京时间) or RFC 3339 instant, inclusive"),
+        ("to" = Option<String>, Query, description = "Day, inclusive, or RFC 3339 instant, exclusive"),
+        ("bbox" = Option<String>, Query, description = "west,south,east,north; WGS-84 degrees"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("limit" = Option<u32>, Query, description = "1 to 200, default 50")),
+    responses((status = 200, body = Object, description = "rows, next, cut_off, log_size, log_root, filter"),
+        (status = 422, body = Problem)))]
+pub(super) async fn list_timeline(
+    State(app): State<App>,
+    uri: axum::http::Uri,
+) -> Result<Response, Failure> {
+    let (query, limit) = split_limit(&uri)?;
+    let page = app.store.list_timeline(&query.filter()?, query.after()?, limit, &app.place, &app.rules).await?;
+    Ok(axum::Json(page).into_response())
+}
+
+/// The limit stands beside the filter's own names, which are strict.
+fn split_limit(uri: &axum::http::Uri) -> Result<(TimelineQuery, u32), Error> {
+    let text = uri.query().unwrap_or_default();
+    let (own, rest): (Vec<&str>, Vec<&str>) = text.split('&').partition(|p| p.starts_with("limit="));
+    let limit = own.last().and_then(|p| p.strip_prefix("limit=")).map_or(Ok(LIMIT), str::parse);
+    let limit = limit.ok().filter(|n| (1..=LIMIT_MAX).contains(n));
+    let limit = limit.ok_or_else(|| Error::invalid("limit", format!("allowed: 1 to {LIMIT_MAX}")))?;
+    let rest = rest.join("&");
+    let uri: axum::http::Uri =
+        format!("/?{rest}").parse().map_err(|_| Error::invalid("query", "cannot be read as an address"))?;
+    let Query(query) =
+        Query::try_from_uri(&uri).map_err(|e| Error::invalid("query", e.body_text()))?;
+    Ok((query, limit))
+}
+
+/// The timeline as a document; the export is an entry of the log.
+#[utoipa::path(get, path = "/api/v1/timeline.docx", tag = "timeline",
+    responses((status = 200, description = "Word; likewise .pdf .xlsx .csv .geojson with the same query"),
+        (status = 422, body = Problem)))]
+pub(super) async fn export_timeline(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Failure> {
+    let (query, _) = split_limit(&uri)?;
+    let format = Format::of(std::path::Path::new(uri.path()))?;
+    let folder = app.store.temporary_folder()?;
+    let file = folder.path().join(format!("timeline.{}", format.word()));
+    let filter = query.filter()?;
+    let receipt = export(&app.store, &app.place, &app.rules, &app.settings.office, &filter, file.clone()).await?;
+    let bytes = tokio::fs::read(&file).await.map_err(Error::from)?;
+    let name = format!("attachment; filename=\"jijia-timeline-{}.{}\"", receipt.index, format.word());
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+/// The log's head.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HeadBody {
+    /// Entries.
+    log_size: u64,
+    /// RFC 6962 root over them, hex.
+    log_root: String,
+}
+
+/// How large the log is: pages ask it to know whether something is new.
+#[utoipa::path(get, path = "/api/v1/head", tag = "log", responses((status = 200, body = HeadBody)))]
+pub(super) async fn get_head(State(app): State<App>) -> Result<Response, Failure> {
+    let head = app.store.log_head().await?;
+    let body = HeadBody { log_size: head.size, log_root: hex::encode(head.root) };
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
+}
