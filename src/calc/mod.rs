@@ -1,3 +1,4 @@
 //! Every computation from the shell.
 
+pub mod place;
 pub mod rain;
