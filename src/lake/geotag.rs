@@ -91,7 +91,7 @@ impl Locator {
             shore_m: self.shore_m(p),
             nearest: self.nearest_outfalls(p),
         };
-        self.judge(at, accuracy_m, finding)
+        self.judge(at, accuracy_m, &finding)
     }
 
     /// Distance to the shore line, islands included, metres, from the water or from land.
@@ -141,7 +141,7 @@ impl Locator {
     }
 
     /// Weighs the outfalls that were nearest in the plane by their geodesic distance.
-    pub(super) fn judge(&self, at: Wgs84, accuracy_m: Option<f64>, finding: Finding) -> Geotag {
+    pub(super) fn judge(&self, at: Wgs84, accuracy_m: Option<f64>, finding: &Finding) -> Geotag {
         let here = Point::new(at.lng, at.lat);
         let accuracy_m = accuracy_m.filter(|m| !m.is_nan()).map(|m| m.clamp(0.0, MAX_ACCURACY_M));
         // A geodesic costs as much as all the rest, so it is taken only where it can show in the answer.

@@ -63,7 +63,7 @@ impl Grid {
     pub fn geotag(&self, at: Wgs84, accuracy_m: Option<f64>) -> Geotag {
         let p = self.locator.plane.project(at);
         match self.cell_of(p) {
-            Some(cell) => self.locator.judge(at, accuracy_m, cell.find(&self.locator, p)),
+            Some(cell) => self.locator.judge(at, accuracy_m, &cell.find(&self.locator, p)),
             None => self.locator.geotag(at, accuracy_m),
         }
     }

@@ -35,7 +35,7 @@ impl Plane {
     /// The plane at the centre of the lake's bounding box.
     #[must_use]
     pub fn of_lake(lake: &MultiPolygon<f64>) -> Self {
-        let centre = lake.bounding_rect().map_or(Coord { x: 0.0, y: 0.0 }, |r| r.center());
+        let centre = lake.bounding_rect().map_or(Coord { x: 0.0, y: 0.0 }, geo::Rect::center);
         Self::new(Wgs84 { lng: centre.x, lat: centre.y })
     }
 

@@ -125,7 +125,7 @@ fn window(row: &WindowRow, problems: &mut Problems) -> Option<DutyWindow> {
     let mut time = |key: &str, text: &str| {
         Time::strptime("%H:%M", text)
             .map_err(|_| {
-                problems.add(PLACE, &row.code, format!("{key} `{text}`: write a time of day as 06:30"))
+                problems.add(PLACE, &row.code, format!("{key} `{text}`: write a time of day as 06:30"));
             })
             .ok()
     };
