@@ -2,4 +2,5 @@
 
 pub mod entry;
 pub mod merkle;
+pub mod overview;
 pub mod timeline;

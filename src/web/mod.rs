@@ -1,1 +1,4 @@
 //! The route table, the API and the pages.
+
+pub mod assets;
+pub mod pages;
