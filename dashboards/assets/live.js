@@ -17,7 +17,7 @@ async function head() {
   return (await answer.json()).log_size;
 }
 
-// A person who reads the feed or stands on a link must not lose the place.
+// A person who reads the feed or stands on a link must not lose the place, for a while.
 function busy() {
   const main = document.getElementById("main");
   return document.activeElement !== main && main.contains(document.activeElement);
@@ -41,7 +41,7 @@ async function look() {
   if (document.hidden) return;
   try {
     const grown = (await head()) !== size;
-    if ((grown || Date.now() - takenAt > AT_LEAST_MS) && !busy()) await take();
+    if (Date.now() - takenAt > AT_LEAST_MS || (grown && !busy())) await take();
     lost = false;
   } catch (error) {
     lost = true;

@@ -167,12 +167,9 @@ fn short(hash: &str) -> &str {
     hash.get(..8).unwrap_or(hash)
 }
 
-/// The notice where the place is drawn, in the page's language.
-fn notice(place_notice: &str, lang: Lang) -> &str {
-    match lang {
-        Lang::En if !place_notice.is_empty() => lang.t("map.notice"),
-        _ => place_notice,
-    }
+/// The notice under a map, for those who cannot read the Chinese one that `picture` draws on it.
+fn notice(place_notice: &str, lang: Lang) -> &'static str {
+    if lang == Lang::En && !place_notice.is_empty() { lang.t("map.notice") } else { "" }
 }
 
 #[cfg(test)]

@@ -86,6 +86,8 @@ pub(super) struct SightingView {
     pub weather: String,
     pub weather_icon: Weather,
     pub place: Vec<String>,
+    /// One line for the feed.
+    pub gist: String,
     pub facts: Vec<Fact>,
     pub readings: Vec<String>,
     pub flags: Vec<String>,
@@ -96,7 +98,6 @@ pub(super) struct SightingView {
     pub photos: Vec<PhotoView>,
     pub missing: usize,
     pub person: String,
-    pub received: String,
     /// Received long after it was seen.
     pub late: Option<String>,
     /// The text in place of a photo.
@@ -120,6 +121,7 @@ impl SightingView {
             weather: weather(s, lang),
             weather_icon: s.weather,
             place: place(s, lang),
+            gist: gist(s, lang),
             facts: s.facts.clone(),
             readings: s.readings.iter().map(|r| reading(r, lang)).collect(),
             flags: s.flags.clone(),
@@ -138,7 +140,6 @@ impl SightingView {
             photos: s.photos.iter().map(PhotoView::new).collect(),
             missing,
             person: s.person.clone(),
-            received: lang.minute(s.received_at),
             late: s.late.then(|| lang.fill("row.late", &[("time", &lang.minute(s.received_at))])),
             photo_words: lang
                 .fill("row.photo", &[("title", &title(s, lang)), ("time", &lang.minute(s.observed_at))]),
@@ -150,13 +151,13 @@ impl SightingView {
     pub fn thumb(&self) -> Option<&PhotoView> {
         self.photos.iter().find(|p| p.stored && p.preview)
     }
+}
 
-    /// One line for the feed.
-    pub fn gist(&self) -> String {
-        let facts = self.facts.iter().take(2).map(|f| format!("{} {}", f.label, f.value));
-        let weather = self.has_level.then(|| self.weather.clone());
-        weather.into_iter().chain(facts).collect::<Vec<_>>().join("，")
-    }
+/// Weather, where it matters, and the first facts.
+fn gist(s: &Sighting, lang: Lang) -> String {
+    let facts = s.facts.iter().take(2).map(|f| format!("{} {}", f.label, f.value));
+    let weather = (s.kind == ReportKind::SewageOutflow).then(|| weather(s, lang));
+    weather.into_iter().chain(facts).collect::<Vec<_>>().join(lang.t("sentence.comma"))
 }
 
 /// `05:20`, 北京时间.

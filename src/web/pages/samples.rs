@@ -22,7 +22,7 @@ use crate::{
     water::{property, rain::Weather},
 };
 
-pub const MAP: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 848 470" role="img" aria-label="吉家湖示意图"><rect width="848" height="470" fill="#f5f5f0"/><path d="M30 250C31 180 94 130 203 124S263 150 315 111 397 81 495 95 550 131 618 124 735 160 734 213 686 307 666 311 600 310 582 343 488 390 431 387 377 348 322 355 209 410 108 378 29 275 30 250Z" fill="#d9e7f0" stroke="#14202b" stroke-width="4"/><circle cx="550" cy="131" r="11" fill="#fff" stroke="#14202b" stroke-width="1.75"/><path d="M550 131V120A11 11 0 0 1 550 142Z" fill="#14202b"/><text x="550" y="105" font-size="13" font-weight="700" text-anchor="middle" fill="#14202b">3号排口</text></svg>"##;
+pub const MAP: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 848 470" role="img" aria-label="吉家湖示意图"><rect width="848" height="470" fill="#f5f5f0"/><path d="M30 250C31 180 94 130 203 124S263 150 315 111 397 81 495 95 550 131 618 124 735 160 734 213 686 307 666 311 600 310 582 343 488 390 431 387 377 348 322 355 209 410 108 378 29 275 30 250Z" fill="#d9e7f0" stroke="#14202b" stroke-width="4"/><circle cx="550" cy="131" r="11" fill="#fff" stroke="#14202b" stroke-width="1.75"/><path d="M550 131V120A11 11 0 0 1 550 142Z" fill="#14202b"/><text x="550" y="105" font-size="13" font-weight="700" text-anchor="middle" fill="#14202b">3号排口</text><text x="12" y="460" font-size="12">示意，非测绘</text></svg>"##;
 
 fn at(text: &str) -> Timestamp {
     format!("2026-07-{text}:00+08:00").parse().unwrap()

@@ -85,6 +85,9 @@ struct TimelineView<'a> {
     sectors: Vec<Choice>,
     units: Vec<Choice>,
     kinds: Vec<Choice>,
+    /// A date field would drop an instant.
+    from_is_day: bool,
+    to_is_day: bool,
     newest_first: bool,
     counts: Vec<Count>,
     levels: String,
@@ -119,6 +122,8 @@ pub fn timeline(view: &TimelinePage<'_>, lang: Lang) -> Result<String> {
         sectors: choices(&view.choices.sectors, &query.sector),
         units: choices(&view.choices.units, &query.unit),
         kinds: kinds(&query.kind, lang),
+        from_is_day: is_day(&query.from),
+        to_is_day: is_day(&query.to),
         newest_first: query.order()? == Order::NewestFirst,
         counts: counts(t, lang),
         levels: levels(t, lang),
@@ -129,6 +134,10 @@ pub fn timeline(view: &TimelinePage<'_>, lang: Lang) -> Result<String> {
         next_href: view.next.as_deref().map(|cursor| query.page_href(cursor, "")),
         first_href: (!query.cursor.is_empty()).then(|| query.page_href("", "")),
     })
+}
+
+fn is_day(text: &str) -> bool {
+    text.is_empty() || text.parse::<jiff::civil::Date>().is_ok()
 }
 
 fn choices(named: &[Named], chosen: &str) -> Vec<Choice> {
