@@ -311,8 +311,10 @@ mod tests {
     }
 
     fn window(from: &str, to: &str, walked: &[Option<&str>]) -> WindowToday {
-        let sectors =
-            walked.iter().map(|w| SectorDuty { sector: named("s"), walked_at: w.map(at) }).collect();
+        let sectors = walked
+            .iter()
+            .map(|w| SectorDuty { sector: named("s"), walked_at: w.map(at) })
+            .collect();
         WindowToday { code: "w".into(), name: "早巡".into(), from: at(from), to: at(to), sectors }
     }
 
@@ -396,15 +398,21 @@ mod tests {
     }
 
     #[test]
-    fn still_flowing_is_said_of_dry_weather_since_the_last_rain_only() {
+    fn unknown_rain_is_never_called_dry() {
         let mut o = overview();
         let finding = o.finding();
         assert_eq!(finding.days_without_rain, Some(4));
         assert_eq!(finding.worst.map(|w| w.outfall.code.as_str()), Some("P3"));
         assert!(finding.still_flowing);
-        o.outfalls[2].last_dry_outflow = Some(at("2026-07-09T08:00:00"));
-        assert!(!o.finding().still_flowing, "it was seen before the last rain only");
         o.rain.weather = Weather::Unknown;
         assert_eq!(o.finding().days_without_rain, None);
+        assert!(!o.finding().still_flowing);
+    }
+
+    #[test]
+    fn an_outflow_before_the_last_rain_is_not_still_flowing() {
+        let mut o = overview();
+        o.outfalls[2].last_dry_outflow = Some(at("2026-07-09T08:00:00"));
+        assert!(!o.finding().still_flowing);
     }
 }

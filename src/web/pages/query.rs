@@ -1,0 +1,197 @@
+//! What `/timeline` and `/api/v1/timeline` are asked: text as it came, parsed once.
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::Offset};
+use serde::Deserialize;
+
+use crate::{
+    error::{Error, Result},
+    evidence::timeline::Filter,
+};
+
+/// Which end of the timeline comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// `desc`.
+    #[default]
+    NewestFirst,
+    /// `asc`.
+    OldestFirst,
+}
+
+/// The query of a timeline as it came. Empty fields, which an HTML form sends, count as not given.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimelineQuery {
+    /// Outfall code.
+    pub outfall: String,
+    /// Sector code.
+    pub sector: String,
+    /// Unit code.
+    pub unit: String,
+    /// Kind of report.
+    pub kind: String,
+    /// Patrol UUID.
+    pub patrol: String,
+    /// First day (`2026-07-01`, 北京时间) or instant (RFC 3339), inclusive.
+    pub from: String,
+    /// Last day, inclusive, or instant, exclusive.
+    pub to: String,
+    /// `west,south,east,north`, WGS-84 degrees.
+    pub bbox: String,
+    /// `desc` (newest first, the default) or `asc`.
+    pub order: String,
+    /// Where the page before ended.
+    pub cursor: String,
+    /// Language of the page.
+    pub lang: String,
+}
+
+impl TimelineQuery {
+    /// The filter.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the field and what is allowed.
+    pub fn filter(&self) -> Result<Filter> {
+        let from = given(&self.from).map(|t| instant("from", t, 0)).transpose()?;
+        let to = given(&self.to).map(|t| instant("to", t, 24)).transpose()?;
+        if from.zip(to).is_some_and(|(from, to)| from >= to) {
+            return Err(Error::invalid("to", "must lie after `from`"));
+        }
+        let patrol = given(&self.patrol)
+            .map(|t| t.parse().map_err(|_| Error::invalid("patrol", format!("`{t}` is not a UUID"))));
+        Ok(Filter {
+            outfall: given(&self.outfall).map(str::to_owned),
+            sector: given(&self.sector).map(str::to_owned),
+            unit: given(&self.unit).map(str::to_owned),
+            kind: given(&self.kind).map(str::parse).transpose()?,
+            patrol: patrol.transpose()?,
+            from,
+            to,
+            bbox: given(&self.bbox).map(bbox).transpose()?,
+        })
+    }
+
+    /// The order of the rows.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for anything but `asc` and `desc`.
+    pub fn order(&self) -> Result<Order> {
+        match self.order.as_str() {
+            "" | "desc" => Ok(Order::NewestFirst),
+            "asc" => Ok(Order::OldestFirst),
+            other => Err(Error::invalid("order", format!("`{other}` is not known; allowed: asc, desc"))),
+        }
+    }
+
+    /// The filter alone as a query string, the same for the API and every document.
+    #[must_use]
+    pub fn filter_string(&self) -> String {
+        query_string(&[
+            ("outfall", &self.outfall),
+            ("sector", &self.sector),
+            ("unit", &self.unit),
+            ("kind", &self.kind),
+            ("patrol", &self.patrol),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("bbox", &self.bbox),
+        ])
+    }
+
+    /// The page's address with another cursor and language; empty ones are left out.
+    #[must_use]
+    pub fn page_href(&self, cursor: &str, lang: &str) -> String {
+        let rest = query_string(&[("order", &self.order), ("cursor", cursor), ("lang", lang)]);
+        let parts: Vec<_> = [self.filter_string(), rest].into_iter().filter(|p| !p.is_empty()).collect();
+        if parts.is_empty() { "/timeline".to_owned() } else { format!("/timeline?{}", parts.join("&")) }
+    }
+}
+
+fn given(text: &str) -> Option<&str> {
+    let text = text.trim();
+    (!text.is_empty()).then_some(text)
+}
+
+/// A day is its start in 北京时间, `later_h` hours later; an instant is itself.
+fn instant(field: &str, text: &str, later_h: i64) -> Result<Timestamp> {
+    let wrong =
+        || Error::invalid(field, format!("`{text}` is neither a day (2026-07-01) nor an instant (RFC 3339)"));
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let day: Date = text.parse().map_err(|_| wrong())?;
+    let start = Offset::constant(8).to_timestamp(day.at(0, 0, 0, 0)).map_err(|_| wrong())?;
+    start.checked_add(SignedDuration::from_hours(later_h)).map_err(|_| wrong())
+}
+
+fn bbox(text: &str) -> Result<[f64; 4]> {
+    let wrong = || Error::invalid("bbox", format!("`{text}` is not `west,south,east,north` in degrees"));
+    let numbers: Vec<f64> =
+        text.split(',').map(|n| n.trim().parse::<f64>()).collect::<Result<_, _>>().map_err(|_| wrong())?;
+    match numbers[..] {
+        [w, s, e, n] if (-180.0..=180.0).contains(&w) && e <= 180.0 && w < e && s >= -90.0 && s < n && n <= 90.0 => {
+            Ok([w, s, e, n])
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// `a=1&b=2`, percent-encoded; empty values are left out.
+pub(super) fn query_string(pairs: &[(&str, &str)]) -> String {
+    let written: Vec<_> =
+        pairs.iter().filter(|p| !p.1.is_empty()).map(|(k, v)| format!("{k}={}", encoded(v))).collect();
+    written.join("&")
+}
+
+/// Percent-encoding of all but the unreserved characters of RFC 3986, 2.3.
+fn encoded(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            // Writing to a String cannot fail.
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_a_day_of_beijing_and_the_last_one_is_in_it() {
+        let query =
+            TimelineQuery { from: "2026-07-01".into(), to: "2026-07-01".into(), ..TimelineQuery::default() };
+        let filter = query.filter().unwrap();
+        assert_eq!(filter.from.unwrap().to_string(), "2026-06-30T16:00:00Z");
+        assert_eq!(filter.to.unwrap().to_string(), "2026-07-01T16:00:00Z");
+    }
+
+    #[test]
+    fn wrong_fields_are_named() {
+        let field = |query: TimelineQuery| match query.filter() {
+            Err(Error::Invalid { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        let empty = TimelineQuery::default;
+        assert_eq!(field(TimelineQuery { from: "July".into(), ..empty() }), "from");
+        assert_eq!(field(TimelineQuery { kind: "fire".into(), ..empty() }), "kind");
+        assert_eq!(field(TimelineQuery { patrol: "7".into(), ..empty() }), "patrol");
+        assert_eq!(field(TimelineQuery { bbox: "113,29,112,30".into(), ..empty() }), "bbox");
+        assert_eq!(field(TimelineQuery { bbox: "NaN,29,112,30".into(), ..empty() }), "bbox");
+        let turned = TimelineQuery { from: "2026-07-02".into(), to: "2026-07-01".into(), ..empty() };
+        assert_eq!(field(turned), "to");
+        assert_eq!(empty().filter().unwrap(), Filter::default());
+        assert!(TimelineQuery { order: "up".into(), ..empty() }.order().is_err());
+    }
+
+    #[test]
+    fn addresses_are_encoded_and_carry_the_filter() {
+        let query = TimelineQuery { outfall: "排口&1".into(), order: "asc".into(), ..TimelineQuery::default() };
+        assert_eq!(query.filter_string(), "outfall=%E6%8E%92%E5%8F%A3%261");
+        assert_eq!(query.page_href("9", ""), "/timeline?outfall=%E6%8E%92%E5%8F%A3%261&order=asc&cursor=9");
+        assert_eq!(TimelineQuery::default().page_href("", ""), "/timeline");
+    }
+}

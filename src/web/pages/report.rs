@@ -1,0 +1,141 @@
+//! A report's page: what was said, where, its photos, its versions, and the receipt anyone can check.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::{
+    Here, Shell, grouped,
+    lang::Lang,
+    notice, render,
+    row::{SightingView, entry},
+};
+use crate::{
+    error::Result,
+    evidence::timeline::{EntryRef, Sighting},
+    water::rain::Weather,
+};
+
+/// What the page is made from.
+#[derive(Clone, Debug)]
+pub struct ReportPage<'a> {
+    /// 吉家湖.
+    pub place: &'a str,
+    /// `示意, 非测绘`, or empty.
+    pub place_notice: &'a str,
+    /// From a demo data directory.
+    pub demo: bool,
+    /// What had been received by this instant is in it.
+    pub cut_off: Timestamp,
+    /// Entries in the log at the cut-off.
+    pub log_size: u64,
+    /// The report as it stands now.
+    pub sighting: &'a Sighting,
+    /// Every version in order, the original first. Never empty.
+    pub versions: &'a [Version],
+    /// Trusted markup of `picture`; empty leaves the map out.
+    pub map_svg: &'a str,
+}
+
+/// One version of a report: the original, or a correction, a choice of outfall, a withdrawal, an erasure.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// When the server had it.
+    pub received_at: Timestamp,
+    /// What it did, in Chinese words: `上报`, `更正：水流 中 → 大`, `撤回：拍错地方`.
+    pub words: String,
+    /// Its receipt.
+    pub entry: EntryRef,
+    /// The entry's canonical bytes as text; the leaf hash is SHA-256 over a zero byte and these bytes (RFC 6962).
+    pub canonical: String,
+}
+
+struct VersionView {
+    when: String,
+    words: String,
+    index: String,
+    leaf_hash: String,
+    entry: String,
+    canonical: String,
+}
+
+#[derive(Template)]
+#[template(path = "report.html", config = "dashboards/askama.toml")]
+struct ReportView<'a> {
+    shell: Shell<'a>,
+    id: String,
+    s: SightingView,
+    notice: &'a str,
+    map_svg: &'a str,
+    times: String,
+    patrol: Option<String>,
+    candidates: Vec<String>,
+    versions: Vec<VersionView>,
+}
+
+/// The page of one report.
+///
+/// # Errors
+/// [`crate::error::Error::Internal`] if the template fails, which it has no reason to.
+pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
+    let s = view.sighting;
+    render(&ReportView {
+        shell: Shell {
+            lang,
+            place: view.place,
+            demo: view.demo,
+            here: Here::Elsewhere,
+            cut_off: Some(view.cut_off),
+            log_size: view.log_size,
+            other_href: format!("/reports/{}?lang={}", s.id, lang.other().code()),
+        },
+        id: s.id.to_string(),
+        s: SightingView::new(s, lang),
+        notice: notice(view.place_notice, lang),
+        map_svg: view.map_svg,
+        times: times(s, lang),
+        patrol: s.patrol.map(|p| p.to_string()),
+        candidates: s
+            .candidates
+            .iter()
+            .map(|c| lang.fill("report.candidate", &[("code", &c.code), ("m", &super::decimal(c.distance_m))]))
+            .collect(),
+        versions: view.versions.iter().map(|v| version(v, lang)).collect(),
+    })
+}
+
+fn times(s: &Sighting, lang: Lang) -> String {
+    let (seen, received) = (lang.minute(s.observed_at), lang.minute(s.received_at));
+    let words = lang.fill("report.times", &[("seen", &seen), ("received", &received)]);
+    match s.clock_offset_s {
+        Some(offset_s) => words + &lang.fill("report.clock", &[("s", &offset_s)]),
+        None => words,
+    }
+}
+
+fn version(v: &Version, lang: Lang) -> VersionView {
+    VersionView {
+        when: lang.minute(v.received_at),
+        words: v.words.clone(),
+        index: grouped(v.entry.index),
+        leaf_hash: v.entry.leaf_hash.clone(),
+        entry: entry(&v.entry, lang),
+        canonical: v.canonical.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn every_version_shows_its_receipt_and_its_bytes() {
+        for lang in [Lang::Zh, Lang::En] {
+            let html = samples::report_page(lang);
+            assert!(html.contains("更正：水流 中 → 大"));
+            assert!(html.contains(&"ab".repeat(32)), "the whole leaf hash");
+            assert!(html.contains("sewage_outflow") && html.contains("/photos/"));
+            samples::check_page(&html);
+        }
+    }
+}
