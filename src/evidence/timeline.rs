@@ -388,6 +388,19 @@ pub struct EntryRef {
     pub leaf_hash: String,
 }
 
+/// One version of a report: the original, or a correction, a choice of outfall, a withdrawal, an erasure.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// When the server had it.
+    pub received_at: Timestamp,
+    /// What it did, in Chinese words: `上报`, `更正：水流 中 → 大`, `撤回：拍错地方`.
+    pub words: String,
+    /// Its receipt.
+    pub entry: EntryRef,
+    /// The entry's canonical bytes as text; the leaf hash is SHA-256 over a zero byte and these bytes (RFC 6962).
+    pub canonical: String,
+}
+
 /// Something that should be there and is not.
 #[derive(Clone, Debug, Serialize)]
 pub struct Gap {

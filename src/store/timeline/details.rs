@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use geo::{Distance, Geodesic, Point};
 use sqlx::{QueryBuilder, Sqlite};
+use uuid::Uuid;
 
 use super::{Store, read_error, settle_level};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::entry::Entry;
-use crate::evidence::timeline::{CorrectionRef, EntryRef, Named, PhotoRef, Reading, Rules, Sighting};
+use crate::evidence::timeline::{CorrectionRef, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version};
 use crate::lake::{Place, Station};
 use crate::water::property;
 
@@ -102,6 +103,39 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Every version of a report in order, with the canonical bytes of its entry.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn list_versions(&self, report: Uuid) -> Result<Vec<Version>> {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = sqlx::query_as(
+            "select v.entry, e.body, e.leaf, w.body from report_version v join entry e on e.idx = v.entry
+             left join payload w on w.entry = v.entry and w.name = 'reason'
+             where v.report = $1 order by v.entry",
+        )
+        .bind(report.as_bytes().to_vec())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)?;
+        let version = |(index, body, leaf, reason): (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)| {
+            let entry: Entry = serde_json::from_slice(&body)
+                .map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))?;
+            let reason =
+                reason.map_or_else(|| "已依法删除".into(), |r| String::from_utf8(r).unwrap_or_default());
+            let words = match &entry {
+                Entry::Correction { action, changed, .. } => correction_words(action, changed, &reason),
+                _ => "上报".to_owned(),
+            };
+            Ok(Version {
+                received_at: entry.received_at(),
+                words,
+                entry: EntryRef { index: index.unsigned_abs(), leaf_hash: hex::encode(leaf) },
+                canonical: String::from_utf8(body).unwrap_or_default(),
+            })
+        };
+        rows.into_iter().map(version).collect()
     }
 
     async fn add_readings(&self, sightings: &mut [Sighting], place: &Place, rules: &Rules) -> Result<()> {

@@ -1,0 +1,222 @@
+//! The pages' handlers: query, store, render.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::app::App;
+use super::pages::lang::Lang;
+use super::pages::query::{Order, TimelineQuery};
+use super::pages::report::ReportPage;
+use super::pages::timeline::{Choices, TimelinePage};
+use super::pages::{self, respond};
+use super::problem::Problem;
+use super::reports::uuid;
+use crate::clock::{beijing, beijing_words};
+use crate::error::Error;
+use crate::evidence::overview::Overview;
+use crate::evidence::timeline::Named;
+use crate::picture::{Canvas, MapMarks, OutfallMark, SectorMark, StationMark, TimelinePictures, map};
+
+/// Days that the timeline page shows when nothing is asked.
+const DEFAULT_DAYS: i64 = 30;
+
+/// The language asked for.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    lang: Option<String>,
+}
+
+/// The language of a page, and the choice to keep, if one was made.
+fn language(query: Option<&str>, headers: &HeaderMap) -> (Lang, Option<Lang>) {
+    let query = query.filter(|q| !q.is_empty());
+    let lang = Lang::pick(query, headers.get(header::COOKIE).and_then(|c| c.to_str().ok()));
+    (lang, query.map(|_| lang))
+}
+
+/// A page, or the page that says why not.
+fn page(app: &App, made: Result<String, Error>, (lang, chosen): (Lang, Option<Lang>)) -> Response {
+    let error = match made {
+        Ok(html) => return respond(StatusCode::OK, html, chosen),
+        Err(error) => error,
+    };
+    if let Error::Internal(detail) = &error {
+        tracing::error!(detail, "a page failed");
+    }
+    let problem = Problem::from(&error);
+    let detail = if problem.status == 500 { "" } else { problem.detail.as_str() };
+    let demo = app.store.is_demo();
+    let view = pages::Problem { status: problem.status, detail, place: &app.place.name, demo };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match pages::problem(&view, lang) {
+        Ok(html) => respond(status, html, chosen),
+        Err(_) => status.into_response(),
+    }
+}
+
+/// `GET /`.
+pub(super) async fn overview(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    let made = app.store.get_overview(&app.place, &app.rules).await.and_then(|view| {
+        let canvas = Canvas { id: "lake", width: 820, height: 500 };
+        pages::overview::overview(&view, &map(&app.place, &overview_marks(&view), canvas), lang.0)
+    });
+    page(&app, made, lang)
+}
+
+/// Every mark leads to its timeline.
+fn overview_marks(view: &Overview) -> MapMarks {
+    let now = view.cut_off;
+    let begun = view.windows.iter().filter(|w| w.from <= now);
+    let current = begun.last().or_else(|| view.windows.first());
+    let sectors = current.into_iter().flat_map(|w| &w.sectors).map(|s| SectorMark {
+        code: s.sector.code.clone(),
+        walked: s.walked_at.is_some(),
+        words: s.walked_at.map_or_else(
+            || "未巡".to_owned(),
+            |at| format!("已巡 {}", beijing(at).strftime("%H:%M")),
+        ),
+        href: Some(format!("/timeline?sector={}", s.sector.code)),
+    });
+    let outfalls = view.outfalls.iter().map(|o| OutfallMark {
+        code: o.outfall.code.clone(),
+        level: o.level,
+        subject: false,
+        href: Some(format!("/timeline?outfall={}", o.outfall.code)),
+    });
+    let stations = view.stations.iter().map(|s| StationMark {
+        code: s.station.code.clone(),
+        words: if s.silent(now) { "离线".to_owned() } else { String::new() },
+        silent: s.silent(now),
+        href: None,
+    });
+    let sightings = view.feed.iter().filter(|s| s.withdrawn.is_none()).filter_map(|s| {
+        let p = s.position.as_ref()?;
+        Some(crate::picture::SightingMark {
+            at: crate::lake::Wgs84 { lng: p.lng, lat: p.lat },
+            kind: s.kind,
+            words: format!("{} {}", beijing_words(s.observed_at), s.kind.zh()),
+            href: Some(format!("/reports/{}", s.id)),
+        })
+    });
+    MapMarks {
+        sectors: sectors.collect(),
+        outfalls: outfalls.collect(),
+        stations: stations.collect(),
+        sightings: sightings.collect(),
+        patches: Vec::new(),
+    }
+}
+
+/// `GET /timeline`.
+pub(super) async fn timeline(
+    State(app): State<App>,
+    Query(mut query): Query<TimelineQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(Some(query.lang.as_str()), &headers);
+    if query.from.is_empty() && query.to.is_empty() && query.patrol.is_empty() {
+        let first = app.store.clock().now() - SignedDuration::from_hours(24 * (DEFAULT_DAYS - 1));
+        query.from = beijing(first).date().to_string();
+    }
+    let made = timeline_html(&app, &query, lang.0).await;
+    page(&app, made, lang)
+}
+
+async fn timeline_html(app: &App, query: &TimelineQuery, lang: Lang) -> Result<String, Error> {
+    let filter = query.filter()?;
+    let max_rows = app.settings.office.max_rows;
+    let mut timeline = app.store.get_timeline(&filter, &app.place, &app.rules, max_rows).await?;
+    let drawn = TimelinePictures::of(&app.place, &timeline);
+    if query.order()? == Order::NewestFirst {
+        timeline.rows.reverse();
+    }
+    let next = cut_page(&mut timeline.rows, &query.cursor)?;
+    let named = |code: &str, name: &str| Named { code: code.to_owned(), name: name.to_owned() };
+    let choices = Choices {
+        outfalls: app.place.outfalls.iter().map(|o| named(&o.code, &o.name)).collect(),
+        sectors: app.place.sectors.iter().map(|s| named(&s.code, &s.name)).collect(),
+        units: app.place.units.iter().map(|u| named(&u.code, &u.name)).collect(),
+    };
+    pages::timeline::timeline(
+        &TimelinePage {
+            timeline: &timeline,
+            query,
+            choices,
+            map_svg: &drawn.map_svg,
+            chart_svg: &drawn.chart_svg,
+            next,
+        },
+        lang,
+    )
+}
+
+/// Rows on one page of HTML.
+const PAGE_ROWS: usize = 100;
+
+/// Keeps one page of `rows`; the cursor is the number of rows before it.
+fn cut_page<T>(rows: &mut Vec<T>, cursor: &str) -> Result<Option<String>, Error> {
+    let start = match cursor {
+        "" => 0,
+        n => n.parse().map_err(|_| Error::invalid("cursor", "is not one that a page gave"))?,
+    };
+    let end = rows.len().min(PAGE_ROWS.saturating_add(start));
+    let more = end < rows.len();
+    rows.truncate(end);
+    rows.drain(..start.min(rows.len()));
+    Ok(more.then(|| end.to_string()))
+}
+
+/// `GET /reports/{id}`.
+pub(super) async fn report(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    let made = report_html(&app, &id, lang.0).await;
+    page(&app, made, lang)
+}
+
+async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
+    let id = uuid(id)?;
+    let sighting = app.store.get_sighting(id, &app.place, &app.rules).await?;
+    let versions = app.store.list_versions(id).await?;
+    let head = app.store.log_head().await?;
+    let mut marks = MapMarks::default();
+    if let (Some(p), None) = (&sighting.position, &sighting.withdrawn) {
+        marks.sightings.push(crate::picture::SightingMark {
+            at: crate::lake::Wgs84 { lng: p.lng, lat: p.lat },
+            kind: sighting.kind,
+            words: sighting.kind.zh().to_owned(),
+            href: None,
+        });
+    }
+    let view = ReportPage {
+        place: &app.place.name,
+        place_notice: &app.place.notice,
+        demo: app.store.is_demo(),
+        cut_off: app.store.clock().now(),
+        log_size: head.size,
+        sighting: &sighting,
+        versions: &versions,
+        map_svg: &map(&app.place, &marks, Canvas { id: "lake", width: 640, height: 400 }),
+    };
+    pages::report::report(&view, lang)
+}
+
+/// Any other address.
+pub(super) async fn not_found(State(app): State<App>, headers: HeaderMap, uri: axum::http::Uri) -> Response {
+    let error = Error::NotFound(uri.path().to_owned());
+    if uri.path().starts_with("/api/") {
+        return super::problem::Failure(error).into_response();
+    }
+    page(&app, Err(error), language(None, &headers))
+}
