@@ -176,20 +176,20 @@ fn column(head: &'static str, permille: u32) -> Column {
     Column { head, permille }
 }
 
-const RECORDS_NOTE: &str = "“天气”后为发现前的累计雨量；“现场情况”依次为表单记载、备注、附近监测点1小时内的原始值（括号内为距离\
-                            和时间）和处理说明；“照片”为第三部分的照片编号；“条目”为存证日志序号。";
+const RECORDS_NOTE: &str = "天气后为发现前累计雨量；现场情况含表单记载、备注和附近监测点1小时内的原始值（括号内为距离、时间）；\
+                            条目为存证日志序号。";
 
 fn records(timeline: &Timeline, sightings: &[&Sighting], plates: &Plates) -> Section {
     // The outfall that the whole brief is about need not stand in every row.
     let one_place = timeline.filter.outfall.is_some();
     let (kind, seen) = if one_place {
-        (column("类型", 112), column("现场情况", 385))
+        (column("类型", 112), column("现场情况", 375))
     } else {
-        (column("类型与地点", 160), column("现场情况", 337))
+        (column("类型与地点", 160), column("现场情况", 327))
     };
     let columns = vec![
         column("序号", 62),
-        column("时间", 108),
+        column("时间", 118),
         kind,
         column("天气与等级", 160),
         seen,
@@ -299,8 +299,8 @@ fn gap_table(gaps: &[&Gap], timeline: &Timeline) -> Table {
     Table {
         caption: "表2 缺口".to_owned(),
         columns: vec![
-            column("类型", 120),
-            column("对象", 160),
+            column("类型", 135),
+            column("对象", 145),
             column("起", 210),
             column("止", 210),
             column("说明", 300),
@@ -326,19 +326,22 @@ fn unknowns(n: &Summary) -> Vec<String> {
 }
 
 fn about(timeline: &Timeline) -> Section {
-    let numbered = |(i, note): (usize, String)| Block::Paragraph(format!("{}. {note}", i + 1));
-    let blocks = notes(timeline).into_iter().enumerate().map(numbered).collect();
+    let numbered = notes(timeline).into_iter().enumerate().map(|(i, note)| format!("{}. {note}", i + 1));
+    let lines: Vec<String> =
+        numbered.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let blocks = lines.into_iter().map(Block::Paragraph).collect();
     Section { heading: "五、数据说明".to_owned(), blocks }
 }
 
-/// What every document says about its data: cut-off, filter, log, rules, and what the data are not.
+/// What every document says about its data: cut-off, filter, log, rules, and what the data are not. The root stands
+/// on a line of its own: it cannot be broken well.
 pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
     let dry = timeline.rules.dry;
     let mut notes = vec![
         format!("截止时间：{}（北京时间）前收到的数据。", words::minute(timeline.cut_off)),
         format!("筛选条件：{}。", timeline.filter_words),
         format!(
-            "存证日志：截止时共{}个条目，Merkle根哈希（RFC 6962）{}。",
+            "存证日志：截止时共{}个条目，Merkle根哈希（RFC 6962）为\n{}",
             timeline.log_size, timeline.log_root
         ),
         format!(
