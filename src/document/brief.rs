@@ -176,32 +176,36 @@ fn column(head: &'static str, permille: u32) -> Column {
     Column { head, permille }
 }
 
+const RECORDS_NOTE: &str = "天气后为发现前累计雨量；现场情况含表单记载、备注和附近监测点1小时内的原始值（括号内为距离、时间）；\
+                            条目为存证日志序号。";
+
 fn records(timeline: &Timeline, sightings: &[&Sighting], plates: &Plates) -> Section {
     // The outfall that the whole brief is about need not stand in every row.
     let one_place = timeline.filter.outfall.is_some();
     let (kind, seen) = if one_place {
-        (column("类型", 112), column("现场情况", 393))
+        (column("类型", 112), column("现场情况", 375))
     } else {
-        (column("类型与地点", 165), column("现场情况", 340))
+        (column("类型与地点", 160), column("现场情况", 327))
     };
     let columns = vec![
-        column("序号", 65),
-        column("时间", 90),
+        column("序号", 62),
+        column("时间", 118),
         kind,
         column("天气与等级", 160),
         seen,
-        column("照片", 85),
-        column("条目", 95),
+        column("照片", 75),
+        column("条目", 98),
     ];
     let year = |s: &Sighting| beijing(s.observed_at).year();
     let one_year = sightings.iter().all(|s| year(s) == year(sightings[0]));
     let row = |(i, s): (usize, &&Sighting)| record(i + 1, s, one_place, one_year, plates);
     let rows = sightings.iter().take(MAX_ROWS).enumerate().map(row).collect();
-    let mut blocks = vec![if sightings.is_empty() {
-        Block::Paragraph("没有发现记录。".to_owned())
+    let mut blocks = if sightings.is_empty() {
+        vec![Block::Paragraph("没有发现记录。".to_owned())]
     } else {
-        Block::Table(Table { caption: "表1 发现记录（按时间先后）".to_owned(), columns, rows })
-    }];
+        let caption = "表1 发现记录（按时间先后）".to_owned();
+        vec![Block::Paragraph(RECORDS_NOTE.to_owned()), Block::Table(Table { caption, columns, rows })]
+    };
     if sightings.len() > MAX_ROWS {
         blocks.push(Block::Paragraph(format!("本表列前{MAX_ROWS}条，全部记录见Excel台账。")));
     }
@@ -226,7 +230,7 @@ fn record(number: usize, s: &Sighting, one_place: bool, one_year: bool, plates: 
         kind.join("\n"),
         weather.join("\n"),
         seen(s),
-        plates.names_of(s),
+        plates.numbers_of(s),
         s.entry.index.to_string(),
     ]
 }
@@ -245,7 +249,7 @@ fn seen(s: &Sighting) -> String {
     if !s.readings.is_empty() {
         let shown = &s.readings[..s.readings.len().min(VALUES)];
         let rest = if s.readings.len() > VALUES { "等，全部见Excel台账" } else { "" };
-        lines.push(format!("附近监测：{}{rest}", words::readings(shown).join("；")));
+        lines.push(words::readings(shown).join("；") + rest);
     }
     lines.extend(words::remarks(s));
     lines.retain(|line| !line.is_empty());
@@ -290,16 +294,16 @@ fn gaps(timeline: &Timeline) -> Section {
 fn gap_table(gaps: &[&Gap], timeline: &Timeline) -> Table {
     let row = |gap: &&Gap| {
         let (from, to) = words::gap_span(gap, timeline.cut_off);
-        vec![words::gap_kind(gap.kind).to_owned(), words::named(&gap.subject), from, to, gap.words.clone()]
+        vec![words::gap_kind(gap.kind).to_owned(), gap.subject.name.clone(), from, to, gap.words.clone()]
     };
     Table {
         caption: "表2 缺口".to_owned(),
         columns: vec![
-            column("类型", 130),
-            column("对象", 250),
-            column("起", 180),
-            column("止", 180),
-            column("说明", 260),
+            column("类型", 135),
+            column("对象", 145),
+            column("起", 210),
+            column("止", 210),
+            column("说明", 300),
         ],
         rows: gaps.iter().take(MAX_ROWS).map(row).collect(),
     }
@@ -322,19 +326,22 @@ fn unknowns(n: &Summary) -> Vec<String> {
 }
 
 fn about(timeline: &Timeline) -> Section {
-    let numbered = |(i, note): (usize, String)| Block::Paragraph(format!("{}. {note}", i + 1));
-    let blocks = notes(timeline).into_iter().enumerate().map(numbered).collect();
+    let numbered = notes(timeline).into_iter().enumerate().map(|(i, note)| format!("{}. {note}", i + 1));
+    let lines: Vec<String> =
+        numbered.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let blocks = lines.into_iter().map(Block::Paragraph).collect();
     Section { heading: "五、数据说明".to_owned(), blocks }
 }
 
-/// What every document says about its data: cut-off, filter, log, rules, and what the data are not.
+/// What every document says about its data: cut-off, filter, log, rules, and what the data are not. The root stands
+/// on a line of its own: it cannot be broken well.
 pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
     let dry = timeline.rules.dry;
     let mut notes = vec![
         format!("截止时间：{}（北京时间）前收到的数据。", words::minute(timeline.cut_off)),
         format!("筛选条件：{}。", timeline.filter_words),
         format!(
-            "存证日志：截止时共{}个条目，Merkle根哈希（RFC 6962）{}。",
+            "存证日志：截止时共{}个条目，Merkle根哈希（RFC 6962）为\n{}",
             timeline.log_size, timeline.log_root
         ),
         format!(

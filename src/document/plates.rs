@@ -78,20 +78,20 @@ impl Plates {
         Self { plates, all }
     }
 
-    /// The cell of the table: names of the sighting's photos with what is missing.
-    pub fn names_of(&self, s: &Sighting) -> String {
+    /// The cell of the table: numbers of the sighting's photos with what is missing.
+    pub fn numbers_of(&self, s: &Sighting) -> String {
         if s.erased && !s.photos.is_empty() {
             return "已依法删除".to_owned();
         }
         if s.photos.is_empty() {
             return "无".to_owned();
         }
-        let name = |p: &PhotoRef| {
+        let number = |p: &PhotoRef| {
             let found = self.plates.iter().find(|plate| plate.sha256 == p.sha256);
-            let name = found.map_or("见台账", |plate| plate.name.as_str());
-            if p.stored { name.to_owned() } else { format!("{name}（未到）") }
+            let number = found.map_or("见台账", |plate| plate.name.trim_start_matches("照片"));
+            if p.stored { number.to_owned() } else { format!("{number}（未到）") }
         };
-        s.photos.iter().map(name).collect::<Vec<_>>().join("\n")
+        s.photos.iter().map(number).collect::<Vec<_>>().join("\n")
     }
 }
 

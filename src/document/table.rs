@@ -26,35 +26,38 @@ pub(crate) enum Cell {
 pub(crate) type Column = (&'static str, f64);
 
 /// The ledger's columns; `ledger_row` fills them in this order.
-pub(crate) const LEDGER: [Column; 22] = [
+pub(crate) const LEDGER: [Column; 18] = [
     ("序号", 6.0),
     ("发现时间（北京时间）", 17.0),
-    ("类型", 10.0),
-    ("排口", 22.0),
-    ("岸段", 20.0),
-    ("责任单位", 16.0),
-    ("经度（WGS-84）", 12.0),
-    ("纬度（WGS-84）", 12.0),
-    ("精度（m）", 8.0),
+    ("类型", 9.0),
+    ("排口", 14.0),
+    ("岸段", 12.0),
+    ("责任单位", 12.0),
+    ("经度（WGS-84）", 11.0),
+    ("纬度（WGS-84）", 10.0),
+    ("精度（m）", 7.0),
     ("天气", 9.0),
-    ("前期雨量（mm）", 10.0),
-    ("证据等级", 9.0),
-    ("等级表述", 15.0),
-    ("现场情况", 40.0),
-    ("备注", 24.0),
-    ("说明", 24.0),
-    ("照片数", 7.0),
-    ("未到照片", 9.0),
-    ("照片哈希（SHA-256前8位）", 14.0),
-    ("条目号", 8.0),
-    ("叶哈希", 30.0),
+    ("前期雨量（mm）", 9.0),
+    ("证据等级", 6.0),
+    ("等级表述", 14.0),
+    ("现场情况", 36.0),
+    ("备注", 20.0),
+    ("说明", 20.0),
+    ("照片数", 6.0),
+    ("条目号", 9.0),
+];
+
+/// What proves a line of the ledger; `proof_row` fills it.
+pub(crate) const PROOF: [Column; 5] = [
+    ("收到时间（北京时间）", 17.0),
     ("上报编号", 38.0),
+    ("叶哈希（RFC 6962）", 68.0),
+    ("照片哈希（SHA-256）", 68.0),
+    ("未到照片", 9.0),
 ];
 
 pub(crate) fn ledger_row(number: usize, s: &Sighting) -> [Cell; LEDGER.len()] {
     let at = s.position.as_ref();
-    let missing = s.photos.iter().filter(|p| !p.stored).count();
-    let hashes: Vec<&str> = s.photos.iter().map(|p| words::short_hash(&p.sha256)).collect();
     [
         count(number),
         Cell::Time(s.observed_at),
@@ -72,19 +75,33 @@ pub(crate) fn ledger_row(number: usize, s: &Sighting) -> [Cell; LEDGER.len()] {
         text(words::facts(s)),
         s.note.as_deref().map_or(Cell::Empty, text),
         text(remarks(s)),
-        count(s.photos.len() - missing),
-        count(missing),
-        text(hashes.join(" ")),
+        count(s.photos.len() - missing(s)),
         Cell::Number(s.entry.index as f64),
-        text(&s.entry.leaf_hash),
-        text(s.id.to_string()),
     ]
+}
+
+pub(crate) fn proof_row(s: &Sighting) -> [Cell; PROOF.len()] {
+    let hashes: Vec<&str> = s.photos.iter().map(|p| p.sha256.as_str()).collect();
+    [
+        Cell::Time(s.received_at),
+        text(s.id.to_string()),
+        text(&s.entry.leaf_hash),
+        text(hashes.join("\n")),
+        count(missing(s)),
+    ]
+}
+
+fn missing(s: &Sighting) -> usize {
+    s.photos.iter().filter(|p| !p.stored).count()
 }
 
 fn remarks(s: &Sighting) -> String {
     let mut remarks = words::remarks(s);
     if s.position.is_none() {
         remarks.insert(0, words::position_or_reason(s));
+    }
+    if missing(s) > 0 {
+        remarks.push(format!("照片未到{}张", missing(s)));
     }
     remarks.join("；")
 }
@@ -109,6 +126,8 @@ fn count(count: usize) -> Cell {
 /// Columns of the CSV around the ledger's: before it what the line is and when it ends, after it what every export
 /// states.
 const BEFORE: [&str; 2] = ["行", "止（北京时间）"];
+/// Gaps and rain are derived and have no entry.
+const NO_PROOF: [Cell; PROOF.len()] = [const { Cell::Empty }; PROOF.len()];
 const AFTER: [&str; 5] = ["数据截止（北京时间）", "筛选条件", "日志条目数", "日志根哈希", "声明"];
 
 /// Writes the timeline as CSV: sightings, gaps and rain days in time order, one line each.
@@ -118,20 +137,24 @@ const AFTER: [&str; 5] = ["数据截止（北京时间）", "筛选条件", "日
 pub fn write_csv(timeline: &Timeline, mut out: impl Write) -> Result<()> {
     out.write_all("\u{feff}".as_bytes())?;
     let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
-    let heads = BEFORE.into_iter().chain(LEDGER.map(|(head, _)| head)).chain(AFTER);
+    let ledger = LEDGER.iter().chain(&PROOF).map(|(head, _)| *head);
+    let heads = BEFORE.into_iter().chain(ledger).chain(AFTER);
     csv.write_record(heads).map_err(csv_error)?;
     let stated = stated(timeline);
     let mut number = 0;
     for row in &timeline.rows {
-        let (what, to, ledger) = match row {
+        let (what, to, ledger, proof) = match row {
             Row::Sighting(s) => {
                 number += 1;
-                ("上报", Cell::Empty, ledger_row(number, s))
+                ("上报", Cell::Empty, ledger_row(number, s), proof_row(s))
             }
-            Row::Gap(gap) => ("缺口", text(words::gap_span(gap, timeline.cut_off).1), gap_row(gap)),
-            Row::Rain(rain) => ("降雨", Cell::Empty, rain_row(rain)),
+            Row::Gap(gap) => {
+                let to = text(words::gap_span(gap, timeline.cut_off).1);
+                ("缺口", to, gap_row(gap), NO_PROOF)
+            }
+            Row::Rain(rain) => ("降雨", Cell::Empty, rain_row(rain), NO_PROOF),
         };
-        let cells = [text(what), to].into_iter().chain(ledger).chain(stated.clone());
+        let cells = [text(what), to].into_iter().chain(ledger).chain(proof).chain(stated.clone());
         csv.write_record(cells.map(plain)).map_err(csv_error)?;
     }
     csv.flush()?;

@@ -122,7 +122,7 @@ pub(crate) fn remarks(sighting: &Sighting) -> Vec<String> {
     remarks
 }
 
-/// `1号点（距123 m）06:27 溶解氧 2.3 mg/L，氨氮 3.72 mg/L`, one for each station and minute.
+/// `1号点（123米，06:27）溶解氧 2.3 mg/L，氨氮 3.72 mg/L`, one for each station and minute.
 pub(crate) fn readings(readings: &[Reading]) -> Vec<String> {
     let same =
         |a: &Reading, b: &Reading| a.station == b.station && hour(a.observed_at) == hour(b.observed_at);
@@ -137,7 +137,7 @@ fn together(readings: &[Reading]) -> String {
     };
     let values: Vec<String> = readings.iter().map(value).collect();
     let (station, away) = (&first.station.name, first.distance_m);
-    format!("{station}（距{away:.0}{NBSP}m）{} {}", hour(first.observed_at), values.join("，"))
+    format!("{station}（{away:.0}米，{}）{}", hour(first.observed_at), values.join("，"))
 }
 
 /// `06:27`.
@@ -166,4 +166,35 @@ pub(crate) fn notice(text: &str) -> String {
 /// The first eight hex digits, enough to find the photo or entry again.
 pub(crate) fn short_hash(hex: &str) -> &str {
     hex.get(..8).unwrap_or(hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_day_is_not_padded_and_is_that_of_beijing() {
+        assert_eq!(day(at("2026-09-09T16:00:00Z")), "2026年9月10日");
+        assert_eq!(minute(at("2026-09-09T23:05:59Z")), "2026年9月10日 07:05");
+    }
+
+    #[test]
+    fn the_exclusive_end_is_said_as_the_last_day() {
+        let cut_off = at("2026-08-10T00:00:00Z");
+        let of = |from: Option<&str>, to: Option<&str>| {
+            let filter = Filter { from: from.map(at), to: to.map(at), ..Filter::default() };
+            period(&filter, cut_off)
+        };
+        let (july, august) = (Some("2026-06-30T16:00:00Z"), Some("2026-07-31T16:00:00Z"));
+        assert_eq!(of(july, august), "2026年7月1日至2026年7月31日");
+        assert_eq!(of(july, Some("2026-07-01T04:30:00Z")), "2026年7月1日至2026年7月1日 12:30");
+        assert_eq!(of(july, None), "2026年7月1日至2026年8月10日 08:00");
+        assert_eq!(of(None, None), "截至2026年8月10日 08:00");
+        // Nothing is known of the days after the cut-off.
+        assert_eq!(of(july, Some("2026-12-31T16:00:00Z")), "2026年7月1日至2026年8月10日 08:00");
+    }
 }

@@ -12,7 +12,7 @@ use rust_xlsxwriter::{
 
 use crate::clock::beijing;
 use crate::document::brief::{Brief, notes};
-use crate::document::table::{self, Cell, Column, LEDGER, ledger_row};
+use crate::document::table::{self, Cell, Column, LEDGER, PROOF, ledger_row, proof_row};
 use crate::document::{Pictures, words};
 use crate::error::{Error, Result};
 use crate::evidence::timeline::{Gap, RainDay, Reading, Row, Sighting, Timeline};
@@ -21,6 +21,8 @@ use crate::evidence::timeline::{Gap, RainDay, Reading, Row, Sighting, Timeline};
 const PHOTO_ROWS: usize = 40;
 /// Long edge of the photo in its cell, pixels.
 const THUMBNAIL_PX: u32 = 240;
+/// Height of a row that shows a photo, points.
+const PHOTO_ROW_PT: f64 = 84.0;
 /// What a cell holds at most (Excel's own limit is 32,767).
 const CELL_CHARS: usize = 32_000;
 /// What a sheet holds at most below its head.
@@ -81,6 +83,8 @@ fn build(timeline: &Timeline, pictures: &Pictures<'_>) -> Result<Workbook, XlsxE
         .filter_map(|r| if let Row::Sighting(s) = r { Some(&**s) } else { None })
         .collect();
     ledger(book.add_worksheet(), &sightings, pictures, &formats)?;
+    let proofs = sightings.iter().map(|s| proof_row(s));
+    sheet(book.add_worksheet(), "存证", &PROOF, proofs, &formats)?;
     let gaps = timeline.rows.iter().filter_map(|r| if let Row::Gap(gap) = r { Some(gap) } else { None });
     sheet(book.add_worksheet(), "缺口", &GAPS, gaps.map(|gap| gap_row(gap, timeline.cut_off)), &formats)?;
     let readings = sightings.iter().flat_map(|s| s.readings.iter().map(|r| reading_row(r, s)));
@@ -118,7 +122,7 @@ impl Formats {
                 .set_font_name("黑体")
                 .set_align(FormatAlign::Center)
                 .set_background_color(Color::RGB(0xE7_EC_EF)),
-            number: cell.clone().set_align(FormatAlign::Right),
+            number: cell.clone().set_align(FormatAlign::Center),
             time: cell.clone().set_num_format("yyyy-mm-dd hh:mm").set_align(FormatAlign::Center),
             title: Format::new().set_font_name("黑体").set_font_size(14),
             text: cell,
@@ -135,18 +139,36 @@ fn sheet<const N: usize>(
     formats: &Formats,
 ) -> Result<u32, XlsxError> {
     sheet.set_name(name)?.set_freeze_panes(1, 0)?.set_repeat_rows(0, 0)?;
+    sheet.set_row_height(0, 31)?;
     for (column, (head, width)) in (0..).zip(columns) {
         sheet.write_string_with_format(0, column, *head, &formats.head)?.set_column_width(column, *width)?;
     }
     let mut last = 0;
     for (row, cells) in (1..).zip(rows) {
-        for (column, cell) in (0..).zip(cells) {
-            write_cell(sheet, row, column, &cell, formats)?;
+        for (column, cell) in (0..).zip(&cells) {
+            write_cell(sheet, row, column, cell, formats)?;
         }
+        sheet.set_row_height(row, row_height(&cells, columns))?;
         last = row;
     }
     sheet.autofilter(0, 0, last, u16::try_from(N - 1).unwrap_or(u16::MAX))?;
     Ok(last)
+}
+
+/// Lines the cell needs; a Chinese character is two wide. Not every reader fits row heights by itself.
+fn lines_of(cell: &Cell, width: f64) -> u32 {
+    let Cell::Text(text) = cell else { return 1 };
+    let line = |line: &str| {
+        let wide: u32 = line.chars().map(|c| if c > '\u{2E7F}' { 2 } else { 1 }).sum();
+        wide.div_ceil((width as u32).saturating_sub(1).max(1)).max(1)
+    };
+    text.lines().map(line).sum()
+}
+
+/// Points; Excel takes no more than 409.
+fn row_height(cells: &[Cell], columns: &[Column]) -> f64 {
+    let lines = cells.iter().zip(columns).map(|(cell, (_, width))| lines_of(cell, *width)).max();
+    (f64::from(lines.unwrap_or(1)) * 13.5 + 4.0).min(409.0)
 }
 
 fn write_cell(
@@ -195,7 +217,8 @@ fn ledger(
     for (row, jpeg, s) in with_photo.take(PHOTO_ROWS) {
         let alt = format!("{} {}", words::place(s), words::minute(s.observed_at));
         let image = Image::new_from_buffer(&jpeg)?.set_alt_text(alt.chars().take(120).collect::<String>());
-        page.set_row_height(row, 80)?.insert_image_fit_to_cell_centered(row, PHOTO_COLUMN, &image)?;
+        let height = row_height(&ledger_row(0, s), &LEDGER).max(PHOTO_ROW_PT);
+        page.set_row_height(row, height)?.insert_image_fit_to_cell_centered(row, PHOTO_COLUMN, &image)?;
     }
     Ok(())
 }
@@ -250,11 +273,13 @@ fn rain_row(rain: &RainDay) -> [Cell; RAIN.len()] {
 }
 
 fn about(page: &mut Worksheet, title: &str, timeline: &Timeline, formats: &Formats) -> Result<(), XlsxError> {
-    page.set_name("说明")?.set_column_width(0, 6)?.set_column_width(1, 110)?;
+    const NOTE_WIDTH: f64 = 110.0;
+    page.set_name("说明")?.set_column_width(0, 6)?.set_column_width(1, NOTE_WIDTH)?;
     page.write_string_with_format(0, 1, title, &formats.title)?;
     page.write_string_with_format(1, 1, table::notice(timeline), &formats.text)?;
     for (row, note) in (2..).zip(notes(timeline)) {
         page.write_number_with_format(row, 0, f64::from(row - 1), &formats.number)?;
+        page.set_row_height(row, row_height(&[text(&note)], &[("", NOTE_WIDTH)]))?;
         page.write_string_with_format(row, 1, note, &formats.text)?;
     }
     Ok(())

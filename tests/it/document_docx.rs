@@ -5,9 +5,11 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use jijia::casework::EvidenceLevel;
 use jijia::document::brief::{Block, Brief};
+use jijia::document::plates::{MAX_PLATES, Plate};
 use jijia::document::{Pictures, docx, write_file};
-use jijia::evidence::timeline::Row;
+use jijia::evidence::timeline::{PhotoRef, Row};
 use roxmltree::{Document, Node};
 
 use crate::sample::{Sample, sample};
@@ -276,6 +278,54 @@ fn a_note_that_is_hostile_stays_text() {
     }
     let text = text_of(&xml(&parts, "word/document.xml"));
     assert!(text.contains("备注：<w:t>&amp;\"']]> =1+1"), "kept as it was typed");
+}
+
+#[test]
+fn nothing_reported_is_not_nothing_there() {
+    let mut timeline = sample().timeline;
+    timeline.rows.retain(|row| !matches!(row, Row::Sighting(_)));
+    timeline.summary = crate::sample::summary(&timeline.rows);
+    let brief = Brief::new(&timeline);
+    assert!(brief.lead.ends_with("没有收到发现上报。没有上报不等于没有问题，未巡查的时段见第四部分。"));
+    let [.., records, photos, gaps, _] = &brief.sections[..] else { panic!("five sections") };
+    assert_eq!(records.blocks, [Block::Paragraph("没有发现记录。".into())]);
+    assert_eq!(photos.blocks, [Block::Paragraph("没有现场照片。".into())]);
+    assert!(gaps.blocks.iter().any(|b| matches!(b, Block::Table(t) if t.rows.len() == 6)));
+}
+
+#[test]
+fn of_too_many_photos_the_strongest_are_shown_and_it_is_said() {
+    let mut timeline = sample().timeline;
+    let mut strong = BTreeSet::new();
+    let mut n = 0;
+    for row in &mut timeline.rows {
+        let Row::Sighting(s) = row else { continue };
+        let photo = |i: usize| PhotoRef {
+            sha256: format!("{n:03}{i:061}"),
+            stored: true,
+            preview: true,
+            width: None,
+            height: None,
+        };
+        s.photos = (0..2).map(photo).collect();
+        s.level = Some(if n % 10 == 9 { EvidenceLevel::E2 } else { EvidenceLevel::E0 });
+        if n % 10 == 9 && !s.erased {
+            strong.extend(s.photos.iter().map(|p| p.sha256.clone()));
+        }
+        n += 1;
+    }
+    let brief = Brief::new(&timeline);
+    let plates: Vec<&Plate> = brief.sections[2]
+        .blocks
+        .iter()
+        .flat_map(|b| if let Block::Plates(plates) = b { plates.as_slice() } else { &[] })
+        .collect();
+    assert_eq!(plates.len(), MAX_PLATES);
+    let shown: BTreeSet<String> = plates.iter().map(|p| p.sha256.clone()).collect();
+    assert!(strong.len() >= 18 && strong.is_subset(&shown));
+    assert!(plates.is_sorted_by_key(|p| &p.sha256), "in the order of the rows");
+    let Block::Paragraph(said) = &brief.sections[2].blocks[0] else { panic!("words first") };
+    assert!(said.contains("此处按证据等级选列120张，其余见Excel台账"));
 }
 
 #[test]

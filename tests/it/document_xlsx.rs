@@ -56,11 +56,11 @@ fn the_ledger_has_real_dates_and_all_rows() {
 fn heads_stay_in_sight_and_the_page_is_landscape_a4() {
     let parts = written(&sample());
     let names = String::from_utf8(parts["xl/workbook.xml"].clone()).unwrap();
-    for name in ["发现记录", "缺口", "监测数据", "降雨", "说明"] {
+    for name in ["发现记录", "存证", "缺口", "监测数据", "降雨", "说明"] {
         assert!(names.contains(&format!("name=\"{name}\"")), "{name}");
     }
     assert!(names.contains("_xlnm.Print_Titles"), "the head repeats on paper");
-    for sheet in 1..=4 {
+    for sheet in 1..=5 {
         let doc = xml(&parts, &format!("xl/worksheets/sheet{sheet}.xml"));
         let find = |name: &str| doc.descendants().find(|n| n.tag_name().name() == name).unwrap();
         assert_eq!(find("pane").attribute("state"), Some("frozen"));
@@ -97,7 +97,7 @@ fn text_that_looks_like_a_formula_stays_text() {
 #[test]
 fn the_last_sheet_says_what_the_data_are() {
     let sample = sample();
-    let cells = cells(&written(&sample), 5);
+    let cells = cells(&written(&sample), 6);
     let text: String = cells.values().map(|(_, value)| format!("{value}\n")).collect();
     for said in [
         "2026年8月1日 08:00（北京时间）",

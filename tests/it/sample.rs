@@ -169,12 +169,11 @@ fn sighting(
     let (weather, rain_mm) = weather_of(day, rain_days);
     let photo_refs = if n % 5 < 2 { vec![photo(n, photos)] } else { Vec::new() };
     let strong = lcg.below(3) == 0;
-    let level = (kind == ReportKind::SewageOutflow && photo_refs.iter().any(|p| p.stored)).then(|| {
-        match (weather, strong) {
-            (Weather::Dry, true) => EvidenceLevel::E2,
-            (Weather::Dry, false) => EvidenceLevel::E1,
-            _ => EvidenceLevel::E0,
-        }
+    let shown = kind == ReportKind::SewageOutflow && photo_refs.iter().any(|p| p.stored);
+    let level = shown.then_some(match (weather, strong) {
+        (Weather::Dry, true) => EvidenceLevel::E2,
+        (Weather::Dry, false) => EvidenceLevel::E1,
+        _ => EvidenceLevel::E0,
     });
     let entry = EntryRef { index: 1200 + n as u64 * 170, leaf_hash: hash(format!("leaf {n}")) };
     let mut s = Sighting {
