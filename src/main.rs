@@ -1,3 +1,236 @@
-//! The commands. (Being written.)
+//! The commands. Reads the whole configuration, hands each part its own section, wires everything.
 
-fn main() {}
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use jijia::clock::Clock;
+use jijia::config::{self, Config, LogFormat};
+use jijia::document::export::{Office, export};
+use jijia::error::{Error, Result};
+use jijia::evidence::timeline::{Filter, Rules};
+use jijia::lake::geotag::Locator;
+use jijia::lake::{Place, load};
+use jijia::store::{Opener, Store};
+use jijia::water::rain::DryRule;
+use jijia::{calc, demo, document};
+
+mod commands;
+
+/// 吉家湖巡护: patrol reports and water readings of a small lake, kept as evidence.
+#[derive(Parser)]
+#[command(name = "jijia", version, about, max_term_width = 100)]
+struct Cli {
+    /// Configuration file; without one the defaults hold (`jijia config show`).
+    #[arg(long, env = "JIJIA_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data directory, over the configuration.
+    #[arg(long, env = "JIJIA_DATA", global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve,
+    /// Run a simulated lake in a fresh directory, with a broker of its own.
+    Demo(demo::Options),
+    /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson
+    Timeline(TimelineArgs),
+    /// Bring in files.
+    #[command(subcommand)]
+    Import(commands::Import),
+    /// Look at the configuration and the place.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Repeat a computation: JSON lines from standard input to standard output.
+    Calc {
+        /// crs, geotag or dry.
+        #[arg(value_parser = calc::NAMES)]
+        name: String,
+    },
+    /// Render a PDF job (used by the service itself).
+    #[command(hide = true)]
+    RenderPdf {
+        /// The job.
+        job: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration, and the place's files in its folder or in DIR.
+    Check {
+        /// Folder of a place that is to replace the present one.
+        dir: Option<PathBuf>,
+    },
+    /// Print the complete defaults, commented.
+    Show,
+}
+
+#[derive(Args)]
+struct TimelineArgs {
+    /// Outfall code, JJH-PK-0003.
+    #[arg(long)]
+    outfall: Option<String>,
+    /// Sector code.
+    #[arg(long)]
+    sector: Option<String>,
+    /// Unit code.
+    #[arg(long)]
+    unit: Option<String>,
+    /// `sewage_outflow`, `water_hyacinth`, `other`, `nothing_found`.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Patrol UUID.
+    #[arg(long)]
+    patrol: Option<String>,
+    /// First day (2026-07-01, 北京时间) or instant (RFC 3339), inclusive.
+    #[arg(long)]
+    from: Option<String>,
+    /// Last day, inclusive, or instant, exclusive.
+    #[arg(long)]
+    to: Option<String>,
+    /// The file; its ending decides the format.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("jijia: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    // These two need no configuration: a wrong key must not stop a computation or a rendering.
+    if let Command::RenderPdf { job } = &cli.command {
+        return document::pdf::child_main(job).map(|()| ExitCode::SUCCESS);
+    }
+    let mut config = config::load(cli.config.as_deref(), std::env::vars())?;
+    if let Some(dir) = cli.data {
+        config.data.dir = dir;
+    }
+    if let Command::Calc { name } = &cli.command {
+        let place = load_place(&config)?;
+        return calc::run(name, &place, std::io::stdin().lock(), std::io::stdout().lock());
+    }
+    start_log(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(dispatch(cli.command, config))
+}
+
+async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
+    match command {
+        Command::Serve => commands::serve(config).await.map(|()| ExitCode::SUCCESS),
+        Command::Demo(options) => commands::demo(options, config).await.map(|()| ExitCode::SUCCESS),
+        Command::Timeline(args) => timeline(args, &config).await,
+        Command::Import(import) => commands::import(import, &config).await,
+        Command::Config(ConfigCommand::Show) => {
+            commands::say(config::DEFAULT);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(ConfigCommand::Check { dir }) => Ok(config_check(dir.as_deref(), &config)),
+        Command::Calc { .. } | Command::RenderPdf { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn start_log(config: &Config) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level).map_err(|e| {
+        Error::invalid("log.level", format!("{e}; allowed: error, warn, info, debug, or a filter"))
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// The configured place, or the illustrative one inside the program.
+fn load_place(config: &Config) -> Result<Place> {
+    if config.place.dir.as_os_str().is_empty() {
+        return Ok(load::embedded());
+    }
+    load::load(&config.place.dir).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Error::invalid(format!("place.dir {}", config.place.dir.display()), lines.join("\n  "))
+    })
+}
+
+fn rules(config: &Config) -> Rules {
+    let e = &config.evidence;
+    Rules {
+        dry: DryRule { window_h: e.dry_window_h, limit_mm: e.dry_limit_mm },
+        nh3n_limit_mg_l: e.nh3n_limit_mg_l,
+        rain_station: e.rain_station.clone(),
+        nearby_m: e.nearby_m,
+        late_s: e.late_s,
+    }
+}
+
+fn office(config: &Config) -> Result<Office> {
+    let dir = &config.documents.fonts_dir;
+    Ok(Office {
+        max_rows: config.documents.max_rows,
+        fonts_dir: (!dir.as_os_str().is_empty()).then(|| dir.clone()),
+        program: std::env::current_exe()?,
+    })
+}
+
+fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
+    let problems = match dir {
+        Some(dir) => load::check(dir),
+        None if config.place.dir.as_os_str().is_empty() => Vec::new(),
+        None => load::check(&config.place.dir),
+    };
+    for problem in &problems {
+        commands::say(&format!("{problem}\n"));
+    }
+    if problems.is_empty() {
+        commands::say("configuration and place: good\n");
+        return ExitCode::SUCCESS;
+    }
+    commands::say(&format!("{} problem(s); nothing was changed\n", problems.len()));
+    ExitCode::FAILURE
+}
+
+async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
+    let query = jijia::web::pages::query::TimelineQuery {
+        outfall: args.outfall.unwrap_or_default(),
+        sector: args.sector.unwrap_or_default(),
+        unit: args.unit.unwrap_or_default(),
+        kind: args.kind.unwrap_or_default(),
+        patrol: args.patrol.unwrap_or_default(),
+        from: args.from.unwrap_or_default(),
+        to: args.to.unwrap_or_default(),
+        ..Default::default()
+    };
+    let filter: Filter = query.filter()?;
+    let place = Arc::new(load_place(config)?);
+    let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
+    let receipt =
+        export(&store, &place, &rules(config), &office(config)?, &filter, args.output.clone()).await?;
+    commands::say(&format!(
+        "{}: entry {} of the log, {}\n",
+        args.output.display(),
+        receipt.index,
+        receipt.leaf_hash
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a running service is made of: used by `serve` and `demo` alike.
+fn app_parts(config: &Config) -> Result<(Arc<Place>, Arc<Locator>, Arc<Rules>)> {
+    let place = load_place(config)?;
+    let locator = Locator::new(&place);
+    Ok((Arc::new(place), Arc::new(locator), Arc::new(rules(config))))
+}

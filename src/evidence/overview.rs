@@ -311,10 +311,8 @@ mod tests {
     }
 
     fn window(from: &str, to: &str, walked: &[Option<&str>]) -> WindowToday {
-        let sectors = walked
-            .iter()
-            .map(|w| SectorDuty { sector: named("s"), walked_at: w.map(at) })
-            .collect();
+        let sectors =
+            walked.iter().map(|w| SectorDuty { sector: named("s"), walked_at: w.map(at) }).collect();
         WindowToday { code: "w".into(), name: "早巡".into(), from: at(from), to: at(to), sectors }
     }
 

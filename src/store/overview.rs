@@ -34,7 +34,8 @@ impl Store {
         let look_back = day_start - SignedDuration::from_hours(24 * (i64::from(LOOK_BACK_DAYS) - 1));
         let everything = Filter::default();
         let feed = self.list_sightings(&everything, None, FEED, place, rules).await?;
-        let outflows = Filter { kind: Some(ReportKind::SewageOutflow), from: Some(look_back), ..Filter::default() };
+        let outflows =
+            Filter { kind: Some(ReportKind::SewageOutflow), from: Some(look_back), ..Filter::default() };
         let outflows = self.list_sightings(&outflows, None, OUTFLOWS_MAX, place, rules).await?;
         Ok(Overview {
             place: place.name.clone(),
@@ -68,7 +69,13 @@ impl Store {
                     .min(),
             });
             let sectors = sectors.collect();
-            windows.push(WindowToday { code: window.code.clone(), name: window.name.clone(), from, to, sectors });
+            windows.push(WindowToday {
+                code: window.code.clone(),
+                name: window.name.clone(),
+                from,
+                to,
+                sectors,
+            });
         }
         Ok(windows)
     }
@@ -117,7 +124,8 @@ impl Store {
         look_back: Timestamp,
     ) -> Result<RainNow> {
         // Noon of each day, and now: judged by the rule that judges sightings.
-        let noons = (0..i64::from(LOOK_BACK_DAYS)).map(|d| look_back + SignedDuration::from_hours(24 * d + 12));
+        let noons =
+            (0..i64::from(LOOK_BACK_DAYS)).map(|d| look_back + SignedDuration::from_hours(24 * d + 12));
         let times: Vec<Timestamp> = noons.filter(|t| *t <= now).chain([now]).collect();
         let judged = self.judge_weather(&times, place, rules).await?;
         let (last, days) = judged.split_last().map_or((None, [].as_slice()), |(l, d)| (Some(l), d));
@@ -178,7 +186,8 @@ fn day_of(now: Timestamp) -> (Timestamp, Timestamp) {
 
 fn outfall_now(o: &Outfall, outflows: &[Sighting]) -> OutfallNow {
     let own = || {
-        let of = |s: &&Sighting| s.outfall.as_ref().is_some_and(|n| n.code == o.code) && s.withdrawn.is_none();
+        let of =
+            |s: &&Sighting| s.outfall.as_ref().is_some_and(|n| n.code == o.code) && s.withdrawn.is_none();
         outflows.iter().filter(of)
     };
     let dry = || own().filter(|s| s.weather == Weather::Dry && s.flow_seen);

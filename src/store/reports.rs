@@ -145,7 +145,11 @@ impl Store {
                 let commit = entry::commit(&payloads);
                 let id = sha256.clone();
                 let format = format.to_owned();
-                tx.append(&Entry::Export { v: FORMAT, received_at, format, sha256, log_size, commit }, &id, &payloads)
+                tx.append(
+                    &Entry::Export { v: FORMAT, received_at, format, sha256, log_size, commit },
+                    &id,
+                    &payloads,
+                )
             })
             .await
     }

@@ -3,4 +3,5 @@
 pub mod observation;
 pub mod property;
 pub mod rain;
+pub mod submission;
 pub mod unit;

@@ -114,7 +114,10 @@ pub fn check_station(code: &str) -> Result<()> {
 
 fn parse_value(given: &serde_json::Value) -> Result<Value> {
     let wrong = |what: &str| {
-        Error::invalid("value", format!("{what}; allowed: a number, a text such as `8.120` or `<0.025`, null"))
+        Error::invalid(
+            "value",
+            format!("{what}; allowed: a number, a text such as `8.120` or `<0.025`, null"),
+        )
     };
     match given {
         serde_json::Value::Null => Ok(Value::missing("null")),
@@ -126,8 +129,11 @@ fn parse_value(given: &serde_json::Value) -> Result<Value> {
         serde_json::Value::String(text) => {
             let bare = text.trim();
             let censored = bare.strip_prefix('<').or_else(|| bare.strip_prefix('＜'));
-            let number: f64 =
-                censored.unwrap_or(bare).trim().parse().map_err(|_| wrong(&format!("`{bare}` is no number")))?;
+            let number: f64 = censored
+                .unwrap_or(bare)
+                .trim()
+                .parse()
+                .map_err(|_| wrong(&format!("`{bare}` is no number")))?;
             if !number.is_finite() {
                 return Err(wrong("is not a finite number"));
             }

@@ -1,5 +1,7 @@
 //! `/livez`: the process answers. `/readyz`: it can take reports, and what an operator should know.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -37,7 +39,12 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         "warnings": warnings,
         "demo": app.store.is_demo(),
         "free_bytes": free,
-        "mqtt": app.settings.mqtt.as_ref().map(|m| m.to_json()),
+        "mqtt": app.settings.mqtt.as_ref().map(|m| json!({
+            "connected": m.connected.load(Relaxed),
+            "received": m.received.load(Relaxed),
+            "stored": m.stored.load(Relaxed),
+            "dead": m.dead.load(Relaxed),
+        })),
         "influx": app.settings.influx.as_ref().map(|i| format!("{:?}", i.get().phase)),
     });
     (status, axum::Json(body)).into_response()

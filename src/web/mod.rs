@@ -27,13 +27,23 @@ pub use health::clock_warning;
 /// The API in OpenAPI 3.1, from the handlers.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "吉家湖巡护", description = "Patrol reports, photos, observations and the evidence timeline. Errors \
-        are application/problem+json and name the field; sending the same bytes under the same id again is harmless."),
+    info(
+        title = "吉家湖巡护",
+        description = "Patrol reports, photos, observations and the evidence timeline. Errors \
+        are application/problem+json and name the field; sending the same bytes under the same id again is harmless."
+    ),
     paths(
-        reports::add_report, reports::get_report, reports::add_correction, reports::add_patrol,
-        photos::put_photo, photos::get_photo, photos::get_preview,
+        reports::add_report,
+        reports::get_report,
+        reports::add_correction,
+        reports::add_patrol,
+        photos::put_photo,
+        photos::get_photo,
+        photos::get_preview,
         observations::add_observations,
-        timeline::list_timeline, timeline::export_timeline, timeline::get_head,
+        timeline::list_timeline,
+        timeline::export_timeline,
+        timeline::get_head,
     )
 )]
 struct Api;
@@ -46,7 +56,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Every route there is.
 pub fn router(app: App) -> Router {
-    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.settings.request_timeout);
+    let timeout =
+        TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.settings.request_timeout);
     let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(page_routes::overview))

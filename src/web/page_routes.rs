@@ -78,10 +78,9 @@ fn overview_marks(view: &Overview) -> MapMarks {
     let sectors = current.into_iter().flat_map(|w| &w.sectors).map(|s| SectorMark {
         code: s.sector.code.clone(),
         walked: s.walked_at.is_some(),
-        words: s.walked_at.map_or_else(
-            || "未巡".to_owned(),
-            |at| format!("已巡 {}", beijing(at).strftime("%H:%M")),
-        ),
+        words: s
+            .walked_at
+            .map_or_else(|| "未巡".to_owned(), |at| format!("已巡 {}", beijing(at).strftime("%H:%M"))),
         href: Some(format!("/timeline?sector={}", s.sector.code)),
     });
     let outfalls = view.outfalls.iter().map(|o| OutfallMark {

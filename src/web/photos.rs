@@ -63,7 +63,10 @@ pub(super) async fn get_preview(
 
 async fn found(app: &App, sha256: &str) -> Result<crate::store::StoredPhoto, Error> {
     check_sha256(sha256).map_err(|_| Error::NotFound(format!("photo {sha256}")))?;
-    app.store.find_photo(sha256).await?.ok_or_else(|| Error::NotFound(format!("photo {sha256}: has not come")))
+    app.store
+        .find_photo(sha256)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("photo {sha256}: has not come")))
 }
 
 async fn send(

@@ -51,7 +51,9 @@ impl From<&Error> for Problem {
             | Error::TooLarge { field, message }
             | Error::Unsupported { field, message } => (Some(field.clone()), message.clone()),
             Error::Internal(_) => (None, "internal error; the log of the server says more".to_owned()),
-            Error::NotFound(m) | Error::Conflict(m) | Error::Unavailable(m) | Error::NoSpace(m) => (None, m.clone()),
+            Error::NotFound(m) | Error::Conflict(m) | Error::Unavailable(m) | Error::NoSpace(m) => {
+                (None, m.clone())
+            }
         };
         Self { status, code, title, detail, field: field.filter(|f| !f.is_empty()) }
     }
@@ -65,7 +67,8 @@ impl IntoResponse for Failure {
         let problem = Problem::from(&self.0);
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let retry = matches!(self.0, Error::Unavailable(_) | Error::NoSpace(_)).then_some([("retry-after", "5")]);
+        let retry =
+            matches!(self.0, Error::Unavailable(_) | Error::NoSpace(_)).then_some([("retry-after", "5")]);
         (status, [(header::CONTENT_TYPE, "application/problem+json")], retry, body).into_response()
     }
 }

@@ -66,7 +66,8 @@ pub(super) async fn add_correction(
 ) -> Result<Response, Failure> {
     let report = uuid(&id)?;
     let correction = parse_correction(&body, &app.place)?;
-    let added = app.store.add_correction(report, body.to_vec(), correction, app.place.clone(), app.locator.clone());
+    let added =
+        app.store.add_correction(report, body.to_vec(), correction, app.place.clone(), app.locator.clone());
     Ok(receipt(added.await?, format!("/api/v1/reports/{report}")))
 }
 

@@ -1,9 +1,9 @@
 //! The timeline: pages of it as JSON, the whole as a document.
 
-use axum::extract::{OriginalUri, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::app::App;
@@ -12,17 +12,12 @@ use super::problem::{Failure, Problem};
 use crate::document::Format;
 use crate::document::export::export;
 use crate::error::Error;
+use crate::evidence::timeline::After;
 
 /// Sightings of one page.
 const LIMIT: u32 = 50;
 /// Most that may be asked for.
 const LIMIT_MAX: u32 = 200;
-
-/// How many.
-#[derive(Deserialize)]
-pub(super) struct Limit {
-    limit: Option<u32>,
-}
 
 /// Sightings with what belongs to them, newest first, and the gaps and rain days between them (derived, without
 /// entries). The same filter gives a document under `/api/v1/timeline.docx`, `.pdf`, `.xlsx`, `.csv`, `.geojson`.
@@ -36,13 +31,18 @@ pub(super) struct Limit {
         ("limit" = Option<u32>, Query, description = "1 to 200, default 50")),
     responses((status = 200, body = Object, description = "rows, next, cut_off, log_size, log_root, filter"),
         (status = 422, body = Problem)))]
-pub(super) async fn list_timeline(
-    State(app): State<App>,
-    uri: axum::http::Uri,
-) -> Result<Response, Failure> {
+pub(super) async fn list_timeline(State(app): State<App>, uri: axum::http::Uri) -> Result<Response, Failure> {
     let (query, limit) = split_limit(&uri)?;
-    let page = app.store.list_timeline(&query.filter()?, query.after()?, limit, &app.place, &app.rules).await?;
+    let page = app
+        .store
+        .list_timeline(&query.filter()?, after(&query.cursor)?, limit, &app.place, &app.rules)
+        .await?;
     Ok(axum::Json(page).into_response())
+}
+
+/// Where the page begins.
+fn after(cursor: &str) -> Result<Option<After>, Error> {
+    if cursor.is_empty() { Ok(None) } else { cursor.parse().map(Some) }
 }
 
 /// The limit stands beside the filter's own names, which are strict.
@@ -55,8 +55,7 @@ fn split_limit(uri: &axum::http::Uri) -> Result<(TimelineQuery, u32), Error> {
     let rest = rest.join("&");
     let uri: axum::http::Uri =
         format!("/?{rest}").parse().map_err(|_| Error::invalid("query", "cannot be read as an address"))?;
-    let Query(query) =
-        Query::try_from_uri(&uri).map_err(|e| Error::invalid("query", e.body_text()))?;
+    let Query(query) = Query::try_from_uri(&uri).map_err(|e| Error::invalid("query", e.body_text()))?;
     Ok((query, limit))
 }
 
@@ -66,14 +65,15 @@ fn split_limit(uri: &axum::http::Uri) -> Result<(TimelineQuery, u32), Error> {
         (status = 422, body = Problem)))]
 pub(super) async fn export_timeline(
     State(app): State<App>,
-    OriginalUri(uri): OriginalUri,
+    uri: axum::http::Uri,
 ) -> Result<Response, Failure> {
     let (query, _) = split_limit(&uri)?;
     let format = Format::of(std::path::Path::new(uri.path()))?;
     let folder = app.store.temporary_folder()?;
     let file = folder.path().join(format!("timeline.{}", format.word()));
     let filter = query.filter()?;
-    let receipt = export(&app.store, &app.place, &app.rules, &app.settings.office, &filter, file.clone()).await?;
+    let receipt =
+        export(&app.store, &app.place, &app.rules, &app.settings.office, &filter, file.clone()).await?;
     let bytes = tokio::fs::read(&file).await.map_err(Error::from)?;
     let name = format!("attachment; filename=\"jijia-timeline-{}.{}\"", receipt.index, format.word());
     let headers = [

@@ -178,6 +178,9 @@ fn sighting(
     let entry = EntryRef { index: 1200 + n as u64 * 170, leaf_hash: hash(format!("leaf {n}")) };
     let mut s = Sighting {
         id: Uuid::from_u128(0x2026_0700_0000_4000_8000_0000_0000_0000 + n as u128),
+        first_entry: entry.index,
+        flow_seen: kind == ReportKind::SewageOutflow,
+        signs: jijia::casework::SewageSigns::default(),
         kind,
         observed_at,
         received_at: observed_at + SignedDuration::from_mins(if n % 17 == 3 { 300 } else { 2 }),

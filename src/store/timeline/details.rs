@@ -10,7 +10,9 @@ use super::{Store, read_error, settle_level};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::entry::Entry;
-use crate::evidence::timeline::{CorrectionRef, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version};
+use crate::evidence::timeline::{
+    CorrectionRef, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version,
+};
 use crate::lake::{Place, Station};
 use crate::water::property;
 

@@ -181,9 +181,7 @@ fn title(s: &Sighting, lang: Lang) -> String {
     }
     let sewage = s.kind == ReportKind::SewageOutflow;
     match (s.outfall_match, &s.sector) {
-        (Some(Match::Several), _) if sewage => {
-            lang.fill("row.several", &[("n", &s.candidates.len())])
-        }
+        (Some(Match::Several), _) if sewage => lang.fill("row.several", &[("n", &s.candidates.len())]),
         (Some(Match::None), _) if sewage => lang.t("row.new_outfall").to_owned(),
         (_, Some(sector)) => sector.name.clone(),
         _ => lang.t("row.nowhere").to_owned(),
@@ -203,7 +201,9 @@ fn place(s: &Sighting, lang: Lang) -> Vec<String> {
     words.extend(s.sector.as_ref().filter(|_| s.outfall.is_some()).map(|n| n.name.clone()));
     match &s.position {
         Some(at) => words.extend(located(at, lang)),
-        None => words.push(lang.fill("row.no_position", &[("reason", &s.no_position.as_deref().unwrap_or("–"))])),
+        None => {
+            words.push(lang.fill("row.no_position", &[("reason", &s.no_position.as_deref().unwrap_or("–"))]))
+        }
     }
     words.extend(s.unit.as_ref().map(|u| lang.fill("row.unit", &[("name", &u.name)])));
     if s.outfall_chosen {

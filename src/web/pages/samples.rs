@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     lang::Lang,
     query::TimelineQuery,
-    report::{ReportPage, Version, report},
+    report::{ReportPage, report},
     timeline::Choices,
 };
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     evidence::{
         overview::{ChannelNow, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday},
         timeline::{
-            CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading, Row,
-            Sighting, Summary, Timeline,
+            CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
+            Row, Sighting, Summary, Timeline, Version,
         },
     },
     lake::{Crs, Match, NearOutfall},
@@ -47,6 +47,7 @@ fn photo(first: &str, stored: bool, preview: bool) -> PhotoRef {
 fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
     Sighting {
         id: uuid::Uuid::from_u128(id),
+        first_entry: 12_340,
         kind,
         observed_at: at(when),
         received_at: at(when),
@@ -73,6 +74,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         candidates: vec![],
         level: None,
         weather: Weather::Dry,
+        flow_seen: kind == ReportKind::SewageOutflow,
         rain_mm: Some(0.4),
         facts: vec![],
         note: None,
@@ -82,6 +84,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         flags: vec![],
         corrections: vec![],
         withdrawn: None,
+        signs: crate::casework::SewageSigns::default(),
         entry: entry(12_340),
     }
 }
@@ -93,7 +96,12 @@ fn outflow(id: u128, when: &str) -> Sighting {
         outfall_match: Some(Match::One),
         candidates: vec![NearOutfall { code: "JJH-PK-0003".into(), distance_m: 4.2 }],
         level: Some(EvidenceLevel::E2),
-        facts: vec![fact("水流", "大"), fact("气味", "2 明显"), fact("颜色", "3 灰黑"), fact("氨氮快测", "6.5 mg/L")],
+        facts: vec![
+            fact("水流", "大"),
+            fact("气味", "2 明显"),
+            fact("颜色", "3 灰黑"),
+            fact("氨氮快测", "6.5 mg/L"),
+        ],
         note: Some("井盖下有流水声，岸边有油花。".into()),
         photos: vec![photo("1a", true, true), photo("2b", true, false), photo("3c", false, false)],
         readings: vec![Reading {
@@ -136,7 +144,8 @@ fn sightings() -> Vec<Sighting> {
         photos: vec![photo("5e", true, true)],
         ..outflow(4, "13T17:02")
     };
-    let withdrawn = Sighting { withdrawn: Some("拍错地方".into()), photos: vec![], ..outflow(5, "13T16:20") };
+    let withdrawn =
+        Sighting { withdrawn: Some("拍错地方".into()), photos: vec![], ..outflow(5, "13T16:20") };
     let nowhere = Sighting {
         position: None,
         no_position: Some("无信号".into()),
@@ -167,7 +176,8 @@ fn gaps() -> Vec<Gap> {
 }
 
 fn station(i: u32, last: &str) -> StationNow {
-    let values = [("do", "2.6"), ("nh3n", "1.82"), ("ph", "7.4"), ("wt", "28.6"), ("turbidity", "31"), ("ec", "512")];
+    let values =
+        [("do", "2.6"), ("nh3n", "1.82"), ("ph", "7.4"), ("wt", "28.6"), ("turbidity", "31"), ("ec", "512")];
     let channels = values.map(|(key, value)| {
         let p = property::find(key).unwrap();
         ChannelNow {
@@ -261,6 +271,13 @@ pub fn timeline() -> Timeline {
         cut_off: at("14T10:00"),
         log_size: 12_345,
         log_root: "c0ffee12".repeat(8),
+        rules: crate::evidence::timeline::Rules {
+            dry: crate::water::rain::DryRule { window_h: 72.0, limit_mm: 2.5 },
+            nh3n_limit_mg_l: 2.0,
+            rain_station: "JJH-R1".into(),
+            nearby_m: 800.0,
+            late_s: 3600,
+        },
         summary: Summary {
             sightings: 24,
             outflows: 18,
@@ -287,7 +304,11 @@ pub fn query() -> TimelineQuery {
 pub fn choices() -> Choices {
     Choices {
         outfalls: (1..=5).map(|i| named(&format!("JJH-PK-000{i}"), &format!("{i}号排口"))).collect(),
-        sectors: vec![named("JJH-AD-01", "岸段甲"), named("JJH-AD-02", "岸段乙"), named("JJH-AD-03", "岸段丙")],
+        sectors: vec![
+            named("JJH-AD-01", "岸段甲"),
+            named("JJH-AD-02", "岸段乙"),
+            named("JJH-AD-03", "岸段丙"),
+        ],
         units: vec![named("CT", "市城投"), named("SX", "三峡集团")],
     }
 }
@@ -332,7 +353,10 @@ pub fn check_page(html: &str) {
     }
     for brace in html.split('{').skip(1) {
         let word = brace.split('}').next().unwrap();
-        assert!(word.is_empty() || !word.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "unfilled {{{word}}}");
+        assert!(
+            word.is_empty() || !word.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+            "unfilled {{{word}}}"
+        );
     }
     assert!(!html.contains("href=\"\"") && !html.contains("**"));
     let mut ids: Vec<_> = html.split(" id=\"").skip(1).filter_map(|p| p.split('"').next()).collect();

@@ -1,0 +1,320 @@
+//! The commands that keep something running or bring something in.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use jijia::clock::Clock;
+use jijia::config::Config;
+use jijia::demo;
+use jijia::error::{Error, Result};
+use jijia::ingest::column_map::ColumnMap;
+use jijia::ingest::{import_observations, import_reports, mqtt, table};
+use jijia::mirror::{influx, status::InfluxStatus};
+use jijia::patrol::photo::Limits;
+use jijia::patrol::report::{Arrival, parse_report};
+use jijia::store::{Opener, Store};
+use jijia::web::{self, App, Settings};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Reports judged again in one transaction after the place was replaced.
+const JUDGE_STEP: u32 = 500;
+
+/// Writes to standard output; a closed pipe is not an error worth a word.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A service that has started.
+struct Service {
+    address: SocketAddr,
+    app: App,
+    parts: Vec<tokio::task::JoinHandle<Result<()>>>,
+}
+
+/// Opens the listener and starts every part that is configured.
+async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> Result<Service> {
+    let (place, locator, rules) = crate::app_parts(config)?;
+    store.empty_tmp()?;
+    store.add_place(place.hash).await?;
+    let mut parts = Vec::new();
+    let mqtt = (!config.mqtt.host.is_empty()).then(Arc::<mqtt::MqttStatus>::default);
+    if let Some(status) = &mqtt {
+        mqtt::check(&config.mqtt)?;
+        let run = mqtt::run(config.mqtt.clone(), store.clone(), status.clone(), stop.clone());
+        parts.push(tokio::spawn(run));
+    }
+    let influx = (!config.influx.url.is_empty()).then(Arc::<InfluxStatus>::default);
+    if let Some(status) = &influx {
+        let target = influx::Target::new(&config.influx)?;
+        let (store, status, stop) = (store.clone(), status.clone(), stop.clone());
+        parts.push(tokio::spawn(async move {
+            influx::run(target, store, &status, stopped(stop)).await;
+            Ok(())
+        }));
+    }
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .map_err(|e| Error::Unavailable(format!("server.listen {}: {e}", config.server.listen)))?;
+    let p = &config.photos;
+    let settings = Settings {
+        max_body_bytes: config.server.max_body_bytes,
+        photos: Limits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side },
+        office: crate::office(config)?,
+        request_timeout: config.server.request_timeout_s,
+        low_space_bytes: config.data.low_space_bytes,
+        mqtt,
+        influx,
+    };
+    let app = App { store, place, locator, rules, settings: Arc::new(settings) };
+    parts.push(tokio::spawn(judge_again(app.clone())));
+    let address = listener.local_addr()?;
+    parts.push(tokio::spawn(web::serve(listener, app.clone(), stopped(stop.clone()))));
+    Ok(Service { address, app, parts })
+}
+
+/// Geotags by the place in use what was judged by another; the service goes on meanwhile.
+async fn judge_again(app: App) -> Result<()> {
+    let mut done = 0;
+    loop {
+        let step = app.store.judge_again(app.place.clone(), app.locator.clone(), JUDGE_STEP).await?;
+        if step == 0 {
+            break;
+        }
+        done += step;
+    }
+    if done > 0 {
+        tracing::info!(reports = done, "judged again by the place in use; the old results stay beside");
+    }
+    Ok(())
+}
+
+/// Ready when the service is to stop.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // A dropped sender means the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// SIGTERM, SIGINT, or a store that can no longer write.
+async fn until_told(store: &Store) -> Result<()> {
+    let mut commits = store.watch();
+    let broken = async {
+        while commits.changed().await.is_ok() {
+            if store.is_broken() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        let mut signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        signal.recv().await;
+        Ok::<_, Error>(())
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<Result<()>>();
+    tokio::select! {
+        ended = terminate => ended,
+        ended = tokio::signal::ctrl_c() => Ok(ended?),
+        () = broken => Err(Error::Unavailable("a commit failed by an I/O error; look at the disk, then start again".into())),
+    }
+}
+
+/// Lets every part finish what it has begun.
+async fn wind_up(service: Service, stop: &watch::Sender<bool>) {
+    stop.send_replace(true);
+    for part in service.parts {
+        match tokio::time::timeout(Duration::from_secs(15), part).await {
+            Ok(Ok(Err(error))) => tracing::error!(%error, "a part ended with an error"),
+            Ok(Ok(Ok(())) | Err(_)) => {}
+            Err(_) => tracing::warn!("a part did not end in 15 s and is left"),
+        }
+    }
+}
+
+/// `jijia serve`.
+pub async fn serve(config: Config) -> Result<()> {
+    let store = Store::open(&config.data.dir, Opener::Service, Clock::System).await?;
+    warn_early(&store, &config);
+    let (stop, stopping) = watch::channel(false);
+    let service = start(&config, store.clone(), &stopping).await?;
+    tracing::info!(
+        "serving on http://{} (loopback only until people and roles exist: nobody is asked who they are yet)",
+        service.address
+    );
+    let ended = until_told(&store).await;
+    tracing::info!("stopping");
+    wind_up(service, &stop).await;
+    ended
+}
+
+fn warn_early(store: &Store, config: &Config) {
+    if let Some(words) = web::clock_warning(store.clock()) {
+        tracing::warn!("{words}");
+    }
+    if let Some(free) = store.free_bytes().filter(|f| *f < config.data.low_space_bytes) {
+        tracing::warn!(free_bytes = free, "little space left on the disk of the data directory");
+    }
+}
+
+/// `jijia demo`.
+pub async fn demo(options: demo::Options, mut config: Config) -> Result<()> {
+    let folder = demo::folder(&options)?;
+    let broker = demo::broker::Broker::start().await?;
+    let clock = Clock::simulated(demo::begin());
+    let store = Store::open(folder.path(), Opener::Service, clock).await?;
+    config.data.dir = folder.path().to_owned();
+    config.server.listen = options.listen;
+    config.mqtt.host = broker.address().ip().to_string();
+    config.mqtt.port = broker.address().port();
+    config.mqtt.tls = false;
+    let (stop, stopping) = watch::channel(false);
+    let service = start(&config, store.clone(), &stopping).await?;
+    let lake = demo::Lake { app: service.app.clone(), broker: broker.clone(), seed: options.seed };
+    demo::fill(&lake).await?;
+    say(&demo::welcome(service.address, &broker, folder.path(), &lake));
+    let live = tokio::spawn(async move { demo::live(lake).await });
+    let ended = until_told(&store).await;
+    live.abort();
+    wind_up(service, &stop).await;
+    ended
+}
+
+/// `jijia import …`.
+#[derive(Subcommand)]
+pub enum Import {
+    /// Reports from CSV or GeoJSON.
+    Reports(ReportFile),
+    /// Observations from CSV, wide or long.
+    Observations(ObservationFile),
+}
+
+/// A file of reports.
+#[derive(Args)]
+pub struct ReportFile {
+    /// The file.
+    file: PathBuf,
+    /// Reference system of positions without one of their own: wgs84, gcj02, bd09, cgcs2000.
+    #[arg(long)]
+    crs: Option<String>,
+    /// Zone of local times, +08:00.
+    #[arg(long)]
+    zone: Option<String>,
+    /// Take nothing if a row is wrong.
+    #[arg(long)]
+    strict: bool,
+    /// Show what would be done; store nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A table of observations.
+#[derive(Args)]
+pub struct ObservationFile {
+    /// The file.
+    file: PathBuf,
+    /// Columns by a preset: national-platform, blacksmith, franklin.
+    #[arg(long, conflicts_with = "map")]
+    preset: Option<String>,
+    /// Columns by a map of your own (TOML; config/presets are examples).
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// Station of all rows, where the table has no column for it.
+    #[arg(long)]
+    station: Option<String>,
+    /// Zone of local times, +08:00.
+    #[arg(long)]
+    zone: Option<String>,
+    /// Take nothing if a cell is wrong.
+    #[arg(long)]
+    strict: bool,
+    /// Show what would be done; store nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {eta}");
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// `jijia import …`.
+pub async fn import(command: Import, config: &Config) -> Result<ExitCode> {
+    let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
+    match command {
+        Import::Reports(args) => reports(&args, &store, config).await,
+        Import::Observations(args) => observations(&args, &store, config).await,
+    }
+}
+
+async fn reports(args: &ReportFile, store: &Store, config: &Config) -> Result<ExitCode> {
+    let options = import_reports::Options { crs: args.crs.clone(), zone: args.zone.clone() };
+    let bytes = table::read_file(&args.file)?;
+    let import = import_reports::Import::new(bytes, &options, store.clock().now())?;
+    say(&format!(
+        "{} 行；识别的列：{}；未采用的列：{}\n",
+        import.len(),
+        import.known.join("、"),
+        import.ignored.join("、")
+    ));
+    let (place, locator, _) = crate::app_parts(config)?;
+    let arrival =
+        || Arrival { received_at: store.clock().now(), sent_at: None, place: &place, locator: &locator };
+    let bar = bar(import.len() as u64);
+    let dry = args.dry_run;
+    let outcome = import_reports::run(&import, args.strict, &bar, async |body| {
+        let report = parse_report(&body, &arrival())?;
+        if dry { Ok(None) } else { store.add_report(report).await.map(Some) }
+    })
+    .await?;
+    let new = outcome.receipts.iter().filter(|(_, a)| a.as_ref().is_some_and(|a| a.new)).count();
+    for error in &outcome.errors {
+        say(&format!("{error}\n"));
+    }
+    let (rows, wrong) = (outcome.rows, outcome.errors.len());
+    let known = outcome.receipts.len() - new;
+    say(&match dry {
+        true => {
+            format!("试读：共 {rows} 行，可导入 {} 行，有误 {wrong} 行；未写入\n", outcome.receipts.len())
+        }
+        false => format!("共 {rows} 行：新增 {new}，已有 {known}，有误 {wrong}\n"),
+    });
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn observations(args: &ObservationFile, store: &Store, config: &Config) -> Result<ExitCode> {
+    let map = match (&args.preset, &args.map) {
+        (Some(name), _) => ColumnMap::preset(name)?,
+        (None, Some(file)) => ColumnMap::parse(&std::fs::read_to_string(file)?, &file.display().to_string())?,
+        (None, None) => ColumnMap::default(),
+    };
+    let (place, ..) = crate::app_parts(config)?;
+    let options = import_observations::Options {
+        file_name: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        map,
+        station: args.station.clone(),
+        zone: args.zone.clone(),
+        stations: place.stations.iter().map(|s| (s.code.clone(), s.name.clone())).collect(),
+    };
+    let table = table::Table::from_bytes(table::read_file(&args.file)?)?;
+    let import = import_observations::Import::new(table, options, store.clock().now())?;
+    say(&format!("{}\n", import.plan()));
+    let outcome = if args.dry_run {
+        import.check()
+    } else {
+        import_observations::run(store, &import, args.strict, &bar(import.lines())).await?
+    };
+    for error in &outcome.errors {
+        say(&format!("{error}\n"));
+    }
+    say(&format!("{outcome}\n"));
+    Ok(if outcome.error_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
