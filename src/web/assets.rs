@@ -34,7 +34,11 @@ pub struct Version {
 }
 
 /// `GET /assets/{*name}`. Kept for a year when asked for by its hash; asked again by `ETag` otherwise.
-pub async fn get_asset(Path(name): Path<String>, Query(asked): Query<Version>, headers: HeaderMap) -> Response {
+pub async fn get_asset(
+    Path(name): Path<String>,
+    Query(asked): Query<Version>,
+    headers: HeaderMap,
+) -> Response {
     let Some(file) = Assets::get(&name) else {
         return StatusCode::NOT_FOUND.into_response();
     };

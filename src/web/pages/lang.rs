@@ -30,8 +30,8 @@ impl Lang {
     /// What the page is asked for in: `?lang=` first, then the cookie `lang`, then Chinese.
     #[must_use]
     pub fn pick(query: Option<&str>, cookies: Option<&str>) -> Self {
-        let cookie =
-            cookies.and_then(|c| c.split(';').filter_map(|p| p.trim().split_once('=')).find(|p| p.0 == "lang"));
+        let cookie = cookies
+            .and_then(|c| c.split(';').filter_map(|p| p.trim().split_once('=')).find(|p| p.0 == "lang"));
         match query.or(cookie.map(|p| p.1)) {
             Some("en") => Self::En,
             _ => Self::Zh,
@@ -87,12 +87,18 @@ impl Lang {
         let text = self.t(key);
         let one = arguments.first().is_some_and(|a| a.1.to_string() == "1");
         let text = match text.split_once('|') {
-            Some((singular, plural)) => if one { singular } else { plural },
+            Some((singular, plural)) => {
+                if one {
+                    singular
+                } else {
+                    plural
+                }
+            }
             None => text,
         };
-        arguments.iter().fold(text.to_owned(), |t, (name, value)| {
-            t.replace(&format!("{{{name}}}"), &value.to_string())
-        })
+        arguments
+            .iter()
+            .fold(text.to_owned(), |t, (name, value)| t.replace(&format!("{{{name}}}"), &value.to_string()))
     }
 
     /// How long ago, in words: `3 分钟前`.

@@ -3,7 +3,9 @@
 use askama::Template;
 
 use super::{
-    Here, Shell, decimal, lang::Lang, notice, render,
+    Here, Shell, decimal,
+    lang::Lang,
+    notice, render,
     row::{LevelView, SightingView, time_of, timeline_of},
 };
 use crate::{
@@ -155,9 +157,7 @@ fn phrase(part: &Part<'_>, today: &str, lang: Lang) -> (String, String) {
         Part::Silent(1, station) => {
             (lang.fill("say.silent_one", &[("name", &station.name)]), format!("#station-{}", station.code))
         }
-        Part::Silent(n, first) => {
-            (lang.fill("say.silent", &[("n", n)]), format!("#station-{}", first.code))
-        }
+        Part::Silent(n, first) => (lang.fill("say.silent", &[("n", n)]), format!("#station-{}", first.code)),
         Part::Walked { walked, due } => {
             (lang.fill("say.walked", &[("walked", walked), ("due", due)]), today.to_owned())
         }
@@ -257,7 +257,8 @@ fn outfall(o: &crate::evidence::overview::OutfallNow, view: &Overview, lang: Lan
 
 /// Sightings and open gaps together, newest first.
 fn feed(view: &Overview, lang: Lang) -> Vec<FeedView> {
-    let sightings = view.feed.iter().map(|s| (s.observed_at, What::Sighting(Box::new(SightingView::new(s, lang)))));
+    let sightings =
+        view.feed.iter().map(|s| (s.observed_at, What::Sighting(Box::new(SightingView::new(s, lang)))));
     let gaps = view.gaps.iter().map(|g| (g.from, gap(g)));
     let mut lines: Vec<_> = sightings.chain(gaps).collect();
     lines.sort_by_key(|l| std::cmp::Reverse(l.0));
@@ -339,13 +340,18 @@ mod tests {
 
     #[test]
     fn the_sentence_has_a_comma_within_a_thing_and_a_semicolon_between() {
-        let text: String =
-            sentence(&samples::overview(), Lang::Zh).iter().map(|p| format!("{}{}", p.text, p.after)).collect();
+        let text: String = sentence(&samples::overview(), Lang::Zh)
+            .iter()
+            .map(|p| format!("{}{}", p.text, p.after))
+            .collect();
         assert_eq!(text, "4 点有数据，4号点离线；今日巡湖 2/3，漏巡 1 段；2 个排口旱天出流。");
     }
 
     #[test]
     fn bold_runs_alternate() {
-        assert_eq!(runs("已 **4 天**无雨"), [(false, "已 ".into()), (true, "4 天".into()), (false, "无雨".into())]);
+        assert_eq!(
+            runs("已 **4 天**无雨"),
+            [(false, "已 ".into()), (true, "4 天".into()), (false, "无雨".into())]
+        );
     }
 }

@@ -129,7 +129,9 @@ fn bbox(text: &str) -> Result<[f64; 4]> {
     let numbers: Vec<f64> =
         text.split(',').map(|n| n.trim().parse::<f64>()).collect::<Result<_, _>>().map_err(|_| wrong())?;
     match numbers[..] {
-        [w, s, e, n] if (-180.0..=180.0).contains(&w) && e <= 180.0 && w < e && s >= -90.0 && s < n && n <= 90.0 => {
+        [w, s, e, n]
+            if (-180.0..=180.0).contains(&w) && e <= 180.0 && w < e && s >= -90.0 && s < n && n <= 90.0 =>
+        {
             Ok([w, s, e, n])
         }
         _ => Err(wrong()),
@@ -189,7 +191,8 @@ mod tests {
 
     #[test]
     fn addresses_are_encoded_and_carry_the_filter() {
-        let query = TimelineQuery { outfall: "排口&1".into(), order: "asc".into(), ..TimelineQuery::default() };
+        let query =
+            TimelineQuery { outfall: "排口&1".into(), order: "asc".into(), ..TimelineQuery::default() };
         assert_eq!(query.filter_string(), "outfall=%E6%8E%92%E5%8F%A3%261");
         assert_eq!(query.page_href("9", ""), "/timeline?outfall=%E6%8E%92%E5%8F%A3%261&order=asc&cursor=9");
         assert_eq!(TimelineQuery::default().page_href("", ""), "/timeline");

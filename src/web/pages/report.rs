@@ -84,7 +84,9 @@ pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
         candidates: s
             .candidates
             .iter()
-            .map(|c| lang.fill("report.candidate", &[("code", &c.code), ("m", &super::decimal(c.distance_m))]))
+            .map(|c| {
+                lang.fill("report.candidate", &[("code", &c.code), ("m", &super::decimal(c.distance_m))])
+            })
             .collect(),
         versions: view.versions.iter().map(|v| version(v, lang)).collect(),
     })

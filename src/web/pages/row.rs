@@ -40,9 +40,8 @@ impl LevelView {
 /// A photo as a page shows it.
 pub(super) struct PhotoView {
     pub sha256: String,
-    /// The viewers' copy, re-encoded, without EXIF.
+    /// The viewers' copy, re-encoded, without EXIF; the sealed original where there is none.
     pub href: String,
-    pub thumb: String,
     pub stored: bool,
     pub preview: bool,
 }
@@ -51,8 +50,7 @@ impl PhotoView {
     pub fn new(photo: &PhotoRef) -> Self {
         Self {
             sha256: photo.sha256.clone(),
-            href: format!("/photos/{}", photo.sha256),
-            thumb: format!("/photos/{}/thumb", photo.sha256),
+            href: format!("/api/v1/photos/{}{}", photo.sha256, if photo.preview { "/preview" } else { "" }),
             stored: photo.stored,
             preview: photo.preview,
         }
@@ -181,9 +179,7 @@ fn title(s: &Sighting, lang: Lang) -> String {
     }
     let sewage = s.kind == ReportKind::SewageOutflow;
     match (s.outfall_match, &s.sector) {
-        (Some(Match::Several), _) if sewage => {
-            lang.fill("row.several", &[("n", &s.candidates.len())])
-        }
+        (Some(Match::Several), _) if sewage => lang.fill("row.several", &[("n", &s.candidates.len())]),
         (Some(Match::None), _) if sewage => lang.t("row.new_outfall").to_owned(),
         (_, Some(sector)) => sector.name.clone(),
         _ => lang.t("row.nowhere").to_owned(),
@@ -203,7 +199,10 @@ fn place(s: &Sighting, lang: Lang) -> Vec<String> {
     words.extend(s.sector.as_ref().filter(|_| s.outfall.is_some()).map(|n| n.name.clone()));
     match &s.position {
         Some(at) => words.extend(located(at, lang)),
-        None => words.push(lang.fill("row.no_position", &[("reason", &s.no_position.as_deref().unwrap_or("–"))])),
+        None => {
+            let reason = s.no_position.as_deref().unwrap_or("–");
+            words.push(lang.fill("row.no_position", &[("reason", &reason)]));
+        }
     }
     words.extend(s.unit.as_ref().map(|u| lang.fill("row.unit", &[("name", &u.name)])));
     if s.outfall_chosen {
@@ -215,7 +214,7 @@ fn place(s: &Sighting, lang: Lang) -> Vec<String> {
 fn located(at: &Located, lang: Lang) -> Vec<String> {
     let mut here = format!("{:.5}, {:.5}", at.lat, at.lng);
     if let Some(accuracy_m) = at.accuracy_m {
-        here.push_str(&lang.fill("row.accuracy", &[("m", &decimal(accuracy_m))]));
+        here += &lang.fill("row.accuracy", &[("m", &decimal(accuracy_m))]);
     }
     let mut words = vec![here];
     if !matches!(at.crs, Crs::Wgs84) {

@@ -9,12 +9,12 @@ use super::{
     timeline::Choices,
 };
 use crate::{
-    casework::EvidenceLevel,
+    casework::{EvidenceLevel, SewageSigns},
     evidence::{
         overview::{ChannelNow, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday},
         timeline::{
-            CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading, Row,
-            Sighting, Summary, Timeline,
+            CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
+            Row, Sighting, Summary, Timeline,
         },
     },
     lake::{Crs, Match, NearOutfall},
@@ -83,6 +83,9 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         corrections: vec![],
         withdrawn: None,
         entry: entry(12_340),
+        first_entry: 12_340,
+        flow_seen: true,
+        signs: SewageSigns::default(),
     }
 }
 
@@ -93,7 +96,12 @@ fn outflow(id: u128, when: &str) -> Sighting {
         outfall_match: Some(Match::One),
         candidates: vec![NearOutfall { code: "JJH-PK-0003".into(), distance_m: 4.2 }],
         level: Some(EvidenceLevel::E2),
-        facts: vec![fact("水流", "大"), fact("气味", "2 明显"), fact("颜色", "3 灰黑"), fact("氨氮快测", "6.5 mg/L")],
+        facts: vec![
+            fact("水流", "大"),
+            fact("气味", "2 明显"),
+            fact("颜色", "3 灰黑"),
+            fact("氨氮快测", "6.5 mg/L"),
+        ],
         note: Some("井盖下有流水声，岸边有油花。".into()),
         photos: vec![photo("1a", true, true), photo("2b", true, false), photo("3c", false, false)],
         readings: vec![Reading {
@@ -136,7 +144,8 @@ fn sightings() -> Vec<Sighting> {
         photos: vec![photo("5e", true, true)],
         ..outflow(4, "13T17:02")
     };
-    let withdrawn = Sighting { withdrawn: Some("拍错地方".into()), photos: vec![], ..outflow(5, "13T16:20") };
+    let withdrawn =
+        Sighting { withdrawn: Some("拍错地方".into()), photos: vec![], ..outflow(5, "13T16:20") };
     let nowhere = Sighting {
         position: None,
         no_position: Some("无信号".into()),
@@ -167,7 +176,8 @@ fn gaps() -> Vec<Gap> {
 }
 
 fn station(i: u32, last: &str) -> StationNow {
-    let values = [("do", "2.6"), ("nh3n", "1.82"), ("ph", "7.4"), ("wt", "28.6"), ("turbidity", "31"), ("ec", "512")];
+    let values =
+        [("do", "2.6"), ("nh3n", "1.82"), ("ph", "7.4"), ("wt", "28.6"), ("turbidity", "31"), ("ec", "512")];
     let channels = values.map(|(key, value)| {
         let p = property::find(key).unwrap();
         ChannelNow {
@@ -287,7 +297,11 @@ pub fn query() -> TimelineQuery {
 pub fn choices() -> Choices {
     Choices {
         outfalls: (1..=5).map(|i| named(&format!("JJH-PK-000{i}"), &format!("{i}号排口"))).collect(),
-        sectors: vec![named("JJH-AD-01", "岸段甲"), named("JJH-AD-02", "岸段乙"), named("JJH-AD-03", "岸段丙")],
+        sectors: vec![
+            named("JJH-AD-01", "岸段甲"),
+            named("JJH-AD-02", "岸段乙"),
+            named("JJH-AD-03", "岸段丙"),
+        ],
         units: vec![named("CT", "市城投"), named("SX", "三峡集团")],
     }
 }
@@ -332,7 +346,10 @@ pub fn check_page(html: &str) {
     }
     for brace in html.split('{').skip(1) {
         let word = brace.split('}').next().unwrap();
-        assert!(word.is_empty() || !word.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "unfilled {{{word}}}");
+        assert!(
+            word.is_empty() || !word.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+            "unfilled {{{word}}}"
+        );
     }
     assert!(!html.contains("href=\"\"") && !html.contains("**"));
     let mut ids: Vec<_> = html.split(" id=\"").skip(1).filter_map(|p| p.split('"').next()).collect();

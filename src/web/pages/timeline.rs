@@ -185,7 +185,10 @@ fn counts(t: &Timeline, lang: Lang) -> Vec<Count> {
 
 fn levels(t: &Timeline, lang: Lang) -> String {
     let [e0, e1, e2] = t.summary.levels;
-    lang.fill("timeline.levels", &[("sightings", &t.summary.sightings), ("e2", &e2), ("e1", &e1), ("e0", &e0)])
+    lang.fill(
+        "timeline.levels",
+        &[("sightings", &t.summary.sightings), ("e2", &e2), ("e1", &e1), ("e0", &e0)],
+    )
 }
 
 fn days(rows: &[Row], lang: Lang) -> Vec<Day> {
@@ -242,7 +245,8 @@ mod tests {
 
     fn page(lang: Lang) -> String {
         let timeline_model = samples::timeline();
-        let query = TimelineQuery { outfall: "JJH-PK-0003".into(), from: "2026-07-01".into(), ..samples::query() };
+        let query =
+            TimelineQuery { outfall: "JJH-PK-0003".into(), from: "2026-07-01".into(), ..samples::query() };
         let view = TimelinePage {
             timeline: &timeline_model,
             query: &query,
@@ -258,7 +262,8 @@ mod tests {
     fn the_page_states_what_it_is_made_from() {
         let html = page(Lang::Zh);
         let t = samples::timeline();
-        for text in [t.log_root.as_str(), "12,345", "2026-07-14 10:00:00", &t.filter_words, "示意，非测绘"] {
+        for text in [t.log_root.as_str(), "12,345", "2026-07-14 10:00:00", &t.filter_words, "示意，非测绘"]
+        {
             assert!(html.contains(text), "{text}");
         }
         for ending in ["docx", "pdf", "xlsx", "csv", "geojson"] {
@@ -279,7 +284,10 @@ mod tests {
     #[test]
     fn rows_are_grouped_by_the_day_of_beijing() {
         let days = days(&samples::timeline().rows, Lang::Zh);
-        assert_eq!(days.iter().map(|d| d.iso.as_str()).collect::<Vec<_>>(), ["2026-07-14", "2026-07-13", "2026-07-11"]);
+        assert_eq!(
+            days.iter().map(|d| d.iso.as_str()).collect::<Vec<_>>(),
+            ["2026-07-14", "2026-07-13", "2026-07-11"]
+        );
         assert_eq!(days[0].words, "2026年7月14日 周二");
     }
 }
