@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     lang::Lang,
     query::TimelineQuery,
-    report::{ReportPage, Version, report},
+    report::{ReportPage, report},
     timeline::Choices,
 };
 use crate::{
@@ -14,12 +14,15 @@ use crate::{
         overview::{ChannelNow, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday},
         timeline::{
             CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
-            Row, Sighting, Summary, Timeline,
+            Row, Rules, Sighting, Summary, Timeline, Version,
         },
     },
     lake::{Crs, Match, NearOutfall},
     patrol::ReportKind,
-    water::{property, rain::Weather},
+    water::{
+        property,
+        rain::{DryRule, Weather},
+    },
 };
 
 pub const MAP: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 848 470" role="img" aria-label="吉家湖示意图"><rect width="848" height="470" fill="#f5f5f0"/><path d="M30 250C31 180 94 130 203 124S263 150 315 111 397 81 495 95 550 131 618 124 735 160 734 213 686 307 666 311 600 310 582 343 488 390 431 387 377 348 322 355 209 410 108 378 29 275 30 250Z" fill="#d9e7f0" stroke="#14202b" stroke-width="4"/><circle cx="550" cy="131" r="11" fill="#fff" stroke="#14202b" stroke-width="1.75"/><path d="M550 131V120A11 11 0 0 1 550 142Z" fill="#14202b"/><text x="550" y="105" font-size="13" font-weight="700" text-anchor="middle" fill="#14202b">3号排口</text><text x="12" y="460" font-size="12">示意，非测绘</text></svg>"##;
@@ -287,6 +290,13 @@ pub fn timeline() -> Timeline {
         rows,
         series: vec![],
         rain_days: vec![],
+        rules: Rules {
+            dry: DryRule { window_h: 72.0, limit_mm: 2.5 },
+            nh3n_limit_mg_l: 2.0,
+            rain_station: "JJH-R1".into(),
+            nearby_m: 500.0,
+            late_s: 3600,
+        },
     }
 }
 
