@@ -80,6 +80,24 @@ async function withoutScript(browser) {
   await context.close();
 }
 
+// The first page takes itself anew when the log has grown, and says so when the server is gone.
+async function live(browser) {
+  const page = await browser.newPage();
+  let answer = (route) => route.fulfill({ json: { log_size: 9007199254740991 } });
+  await page.route("**/api/v1/head", (route) => answer(route));
+  await page.clock.install();
+  await page.goto(`${base}/`);
+  await page.evaluate(() => document.getElementById("main").setAttribute("data-old", ""));
+  await page.clock.runFor(31000);
+  await page.waitForFunction(() => !document.getElementById("main").hasAttribute("data-old"), null, { timeout: 5000 })
+    .then(() => say(true, "live: a grown log brings the page anew"), () => say(false, "live: the page stayed as it was"));
+  answer = (route) => route.abort();
+  await page.clock.runFor(31000);
+  await page.waitForFunction(() => document.getElementById("live").classList.contains("lost"), null, { timeout: 5000 })
+    .then(() => say(true, "live: a lost server is said"), () => say(false, "live: a lost server is not said"));
+  await page.close();
+}
+
 async function main() {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS });
   const page = await browser.newPage();
@@ -101,6 +119,7 @@ async function main() {
   }
   await keyboard(browser);
   await withoutScript(browser);
+  await live(browser);
   await browser.close();
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);
   process.exit(count.failed === 0 ? 0 : 1);

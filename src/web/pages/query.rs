@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     error::{Error, Result},
-    evidence::timeline::Filter,
+    evidence::timeline::{After, Filter},
 };
 
 /// Which end of the timeline comes first.
@@ -81,6 +81,14 @@ impl TimelineQuery {
             "asc" => Ok(Order::OldestFirst),
             other => Err(Error::invalid("order", format!("`{other}` is not known; allowed: asc, desc"))),
         }
+    }
+
+    /// Where the page begins, for the API.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a cursor that no page gave.
+    pub fn after(&self) -> Result<Option<After>> {
+        given(&self.cursor).map(str::parse).transpose()
     }
 
     /// The filter alone as a query string, the same for the API and every document.
@@ -186,6 +194,8 @@ mod tests {
         let turned = TimelineQuery { from: "2026-07-02".into(), to: "2026-07-01".into(), ..empty() };
         assert_eq!(field(turned), "to");
         assert_eq!(empty().filter().unwrap(), Filter::default());
+        assert_eq!(empty().after().unwrap(), None);
+        assert!(TimelineQuery { cursor: "two".into(), ..empty() }.after().is_err());
         assert!(TimelineQuery { order: "up".into(), ..empty() }.order().is_err());
     }
 

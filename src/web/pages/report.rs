@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    evidence::timeline::{Sighting, Version},
+    evidence::timeline::{EntryRef, Sighting, Version},
     water::rain::Weather,
 };
 

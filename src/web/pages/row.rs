@@ -40,9 +40,8 @@ impl LevelView {
 /// A photo as a page shows it.
 pub(super) struct PhotoView {
     pub sha256: String,
-    /// The viewers' copy, re-encoded, without EXIF.
+    /// The viewers' copy, re-encoded, without EXIF; the sealed original where there is none.
     pub href: String,
-    pub thumb: String,
     pub stored: bool,
     pub preview: bool,
 }
@@ -51,8 +50,7 @@ impl PhotoView {
     pub fn new(photo: &PhotoRef) -> Self {
         Self {
             sha256: photo.sha256.clone(),
-            href: format!("/photos/{}", photo.sha256),
-            thumb: format!("/photos/{}/thumb", photo.sha256),
+            href: format!("/api/v1/photos/{}{}", photo.sha256, if photo.preview { "/preview" } else { "" }),
             stored: photo.stored,
             preview: photo.preview,
         }
@@ -202,7 +200,8 @@ fn place(s: &Sighting, lang: Lang) -> Vec<String> {
     match &s.position {
         Some(at) => words.extend(located(at, lang)),
         None => {
-            words.push(lang.fill("row.no_position", &[("reason", &s.no_position.as_deref().unwrap_or("–"))]))
+            let reason = s.no_position.as_deref().unwrap_or("–");
+            words.push(lang.fill("row.no_position", &[("reason", &reason)]));
         }
     }
     words.extend(s.unit.as_ref().map(|u| lang.fill("row.unit", &[("name", &u.name)])));
@@ -215,7 +214,7 @@ fn place(s: &Sighting, lang: Lang) -> Vec<String> {
 fn located(at: &Located, lang: Lang) -> Vec<String> {
     let mut here = format!("{:.5}, {:.5}", at.lat, at.lng);
     if let Some(accuracy_m) = at.accuracy_m {
-        here.push_str(&lang.fill("row.accuracy", &[("m", &decimal(accuracy_m))]));
+        here += &lang.fill("row.accuracy", &[("m", &decimal(accuracy_m))]);
     }
     let mut words = vec![here];
     if !matches!(at.crs, Crs::Wgs84) {

@@ -9,17 +9,20 @@ use super::{
     timeline::Choices,
 };
 use crate::{
-    casework::EvidenceLevel,
+    casework::{EvidenceLevel, SewageSigns},
     evidence::{
         overview::{ChannelNow, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday},
         timeline::{
             CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
-            Row, Sighting, Summary, Timeline, Version,
+            Row, Rules, Sighting, Summary, Timeline, Version,
         },
     },
     lake::{Crs, Match, NearOutfall},
     patrol::ReportKind,
-    water::{property, rain::Weather},
+    water::{
+        property,
+        rain::{DryRule, Weather},
+    },
 };
 
 pub const MAP: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 848 470" role="img" aria-label="吉家湖示意图"><rect width="848" height="470" fill="#f5f5f0"/><path d="M30 250C31 180 94 130 203 124S263 150 315 111 397 81 495 95 550 131 618 124 735 160 734 213 686 307 666 311 600 310 582 343 488 390 431 387 377 348 322 355 209 410 108 378 29 275 30 250Z" fill="#d9e7f0" stroke="#14202b" stroke-width="4"/><circle cx="550" cy="131" r="11" fill="#fff" stroke="#14202b" stroke-width="1.75"/><path d="M550 131V120A11 11 0 0 1 550 142Z" fill="#14202b"/><text x="550" y="105" font-size="13" font-weight="700" text-anchor="middle" fill="#14202b">3号排口</text><text x="12" y="460" font-size="12">示意，非测绘</text></svg>"##;
@@ -47,7 +50,6 @@ fn photo(first: &str, stored: bool, preview: bool) -> PhotoRef {
 fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
     Sighting {
         id: uuid::Uuid::from_u128(id),
-        first_entry: 12_340,
         kind,
         observed_at: at(when),
         received_at: at(when),
@@ -74,7 +76,6 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         candidates: vec![],
         level: None,
         weather: Weather::Dry,
-        flow_seen: kind == ReportKind::SewageOutflow,
         rain_mm: Some(0.4),
         facts: vec![],
         note: None,
@@ -84,8 +85,10 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         flags: vec![],
         corrections: vec![],
         withdrawn: None,
-        signs: crate::casework::SewageSigns::default(),
         entry: entry(12_340),
+        first_entry: 12_340,
+        flow_seen: true,
+        signs: SewageSigns::default(),
     }
 }
 
@@ -271,13 +274,6 @@ pub fn timeline() -> Timeline {
         cut_off: at("14T10:00"),
         log_size: 12_345,
         log_root: "c0ffee12".repeat(8),
-        rules: crate::evidence::timeline::Rules {
-            dry: crate::water::rain::DryRule { window_h: 72.0, limit_mm: 2.5 },
-            nh3n_limit_mg_l: 2.0,
-            rain_station: "JJH-R1".into(),
-            nearby_m: 800.0,
-            late_s: 3600,
-        },
         summary: Summary {
             sightings: 24,
             outflows: 18,
@@ -294,6 +290,13 @@ pub fn timeline() -> Timeline {
         rows,
         series: vec![],
         rain_days: vec![],
+        rules: Rules {
+            dry: DryRule { window_h: 72.0, limit_mm: 2.5 },
+            nh3n_limit_mg_l: 2.0,
+            rain_station: "JJH-R1".into(),
+            nearby_m: 500.0,
+            late_s: 3600,
+        },
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     evidence::timeline::{Gap, GapKind, Named, RainDay, Row, Timeline},
     patrol::ReportKind,
-    water::rain::Weather,
+    water::rain::{MIN_COVERAGE, Weather},
 };
 
 /// What the page is made from.
@@ -91,6 +91,7 @@ struct TimelineView<'a> {
     newest_first: bool,
     counts: Vec<Count>,
     levels: String,
+    rules: String,
     map_svg: &'a str,
     chart_svg: &'a str,
     days: Vec<Day>,
@@ -127,6 +128,7 @@ pub fn timeline(view: &TimelinePage<'_>, lang: Lang) -> Result<String> {
         newest_first: query.order()? == Order::NewestFirst,
         counts: counts(t, lang),
         levels: levels(t, lang),
+        rules: rules(t, lang),
         map_svg: view.map_svg,
         chart_svg: view.chart_svg,
         days: days(&t.rows, lang),
@@ -188,6 +190,17 @@ fn levels(t: &Timeline, lang: Lang) -> String {
     lang.fill(
         "timeline.levels",
         &[("sightings", &t.summary.sightings), ("e2", &e2), ("e1", &e1), ("e0", &e0)],
+    )
+}
+
+/// The limits that weather and levels were judged by.
+fn rules(t: &Timeline, lang: Lang) -> String {
+    let (hours, mm) = (decimal(t.rules.dry.window_h), decimal(t.rules.dry.limit_mm));
+    let percent = format!("{:.0}", MIN_COVERAGE * 100.0);
+    let (station, nh3n) = (&t.rules.rain_station, decimal(t.rules.nh3n_limit_mg_l));
+    lang.fill(
+        "proof.rules_words",
+        &[("hours", &hours), ("mm", &mm), ("percent", &percent), ("station", station), ("nh3n", &nh3n)],
     )
 }
 
@@ -266,6 +279,7 @@ mod tests {
         {
             assert!(html.contains(text), "{text}");
         }
+        assert!(html.contains("前 72 小时降雨不到 2.5 mm"));
         for ending in ["docx", "pdf", "xlsx", "csv", "geojson"] {
             assert!(html.contains(&format!("/api/v1/timeline.{ending}?outfall=JJH-PK-0003")), "{ending}");
         }
