@@ -177,7 +177,7 @@ fn column(head: &'static str, permille: u32) -> Column {
 }
 
 const RECORDS_NOTE: &str = "天气后为发现前累计雨量；现场情况含表单记载、备注和附近监测点1小时内的原始值（括号内为距离、时间）；\
-                            条目为存证日志序号。";
+                            条目为存证日志序号；已撤回的只列出，不计数。";
 
 fn records(timeline: &Timeline, sightings: &[&Sighting], plates: &Plates) -> Section {
     // The outfall that the whole brief is about need not stand in every row.
@@ -337,6 +337,10 @@ fn about(timeline: &Timeline) -> Section {
 /// on a line of its own: it cannot be broken well.
 pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
     let dry = timeline.rules.dry;
+    let rain = match timeline.rules.rain_station.as_str() {
+        "" => "没有配置雨量站".to_owned(),
+        station => format!("雨量取自{station}"),
+    };
     let mut notes = vec![
         format!("截止时间：{}（北京时间）前收到的数据。", words::minute(timeline.cut_off)),
         format!("筛选条件：{}。", timeline.filter_words),
@@ -346,7 +350,7 @@ pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
         ),
         format!(
             "旱天与雨天：发现前{}小时内降雨达到{} mm为雨天；不足且降雨资料覆盖该时段九成以上为旱天；其余为降雨未知，\
-             不按旱天计。",
+             不按旱天计。{rain}。",
             dry.window_h, dry.limit_mm
         ),
         format!(

@@ -27,7 +27,7 @@ pub(crate) type Column = (&'static str, f64);
 
 /// The ledger's columns; `ledger_row` fills them in this order.
 pub(crate) const LEDGER: [Column; 18] = [
-    ("序号", 6.0),
+    ("编号", 8.0),
     ("发现时间（北京时间）", 17.0),
     ("类型", 9.0),
     ("排口", 14.0),
@@ -56,10 +56,10 @@ pub(crate) const PROOF: [Column; 5] = [
     ("未到照片", 9.0),
 ];
 
-pub(crate) fn ledger_row(number: usize, s: &Sighting) -> [Cell; LEDGER.len()] {
+pub(crate) fn ledger_row(s: &Sighting) -> [Cell; LEDGER.len()] {
     let at = s.position.as_ref();
     [
-        count(number),
+        Cell::Number(s.first_entry as f64),
         Cell::Time(s.observed_at),
         text(s.kind.zh()),
         named(s.outfall.as_ref()),
@@ -141,13 +141,9 @@ pub fn write_csv(timeline: &Timeline, mut out: impl Write) -> Result<()> {
     let heads = BEFORE.into_iter().chain(ledger).chain(AFTER);
     csv.write_record(heads).map_err(csv_error)?;
     let stated = stated(timeline);
-    let mut number = 0;
     for row in &timeline.rows {
         let (what, to, ledger, proof) = match row {
-            Row::Sighting(s) => {
-                number += 1;
-                ("上报", Cell::Empty, ledger_row(number, s), proof_row(s))
-            }
+            Row::Sighting(s) => ("上报", Cell::Empty, ledger_row(s), proof_row(s)),
             Row::Gap(gap) => {
                 let to = text(words::gap_span(gap, timeline.cut_off).1);
                 ("缺口", to, gap_row(gap), NO_PROOF)

@@ -206,7 +206,7 @@ fn ledger(
     formats: &Formats,
 ) -> Result<(), XlsxError> {
     const PHOTO_COLUMN: u16 = LEDGER.len() as u16;
-    let rows = sightings.iter().enumerate().map(|(i, s)| ledger_row(i + 1, s));
+    let rows = sightings.iter().map(|s| ledger_row(s));
     sheet(page, "发现记录", &LEDGER, rows, formats)?;
     page.write_string_with_format(0, PHOTO_COLUMN, "首张照片", &formats.head)?
         .set_column_width(PHOTO_COLUMN, 16)?;
@@ -217,7 +217,7 @@ fn ledger(
     for (row, jpeg, s) in with_photo.take(PHOTO_ROWS) {
         let alt = format!("{} {}", words::place(s), words::minute(s.observed_at));
         let image = Image::new_from_buffer(&jpeg)?.set_alt_text(alt.chars().take(120).collect::<String>());
-        let height = row_height(&ledger_row(0, s), &LEDGER).max(PHOTO_ROW_PT);
+        let height = row_height(&ledger_row(s), &LEDGER).max(PHOTO_ROW_PT);
         page.set_row_height(row, height)?.insert_image_fit_to_cell_centered(row, PHOTO_COLUMN, &image)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use jijia::casework::EvidenceLevel;
 use jijia::document::brief::{Block, Brief};
 use jijia::document::plates::{MAX_PLATES, Plate};
 use jijia::document::{Pictures, docx, write_file};
-use jijia::evidence::timeline::{PhotoRef, Row};
+use jijia::evidence::timeline::{PhotoRef, Row, Summary};
 use roxmltree::{Document, Node};
 
 use crate::sample::{Sample, sample};
@@ -227,7 +227,7 @@ fn the_brief_says_what_is_known_and_no_more() {
     assert_eq!(brief.title, "吉家湖 3号排口 证据时间线");
     assert_eq!(brief.date, "2026年8月1日");
     assert!(
-        brief.lead.starts_with("2026年7月1日至2026年7月31日，吉家湖3号排口（JJH-PK-0003）共记录发现100次")
+        brief.lead.starts_with("2026年7月1日至2026年7月31日，吉家湖3号排口（JJH-PK-0003）共记录发现99次")
     );
     assert!(brief.lead.contains(&format!("旱天{}天，雨天{}天", n.dry_flow_days, n.wet_flow_days)));
     assert!(brief.lead.contains(&format!("E2（疑似污水混入）{}次", n.levels[2])));
@@ -237,6 +237,8 @@ fn the_brief_says_what_is_known_and_no_more() {
         "截止时间：2026年8月1日 08:00（北京时间）前收到的数据",
         "共18342个条目",
         &sample.timeline.log_root,
+        "雨量取自JJH-YL1",
+        "已撤回的只列出，不计数",
         "发现前72小时内降雨达到2.5 mm为雨天",
         "第6.1条",
         "报告内容已依法删除",
@@ -284,7 +286,7 @@ fn a_note_that_is_hostile_stays_text() {
 fn nothing_reported_is_not_nothing_there() {
     let mut timeline = sample().timeline;
     timeline.rows.retain(|row| !matches!(row, Row::Sighting(_)));
-    timeline.summary = crate::sample::summary(&timeline.rows);
+    timeline.summary = Summary::of(&timeline.rows);
     let brief = Brief::new(&timeline);
     assert!(brief.lead.ends_with("没有收到发现上报。没有上报不等于没有问题，未巡查的时段见第四部分。"));
     let [.., records, photos, gaps, _] = &brief.sections[..] else { panic!("five sections") };

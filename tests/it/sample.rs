@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use image::{Rgb, RgbImage};
 use jiff::{SignedDuration, Timestamp};
-use jijia::casework::EvidenceLevel;
+use jijia::casework::{EvidenceLevel, SewageSigns};
 use jijia::document::{Picture, Pictures};
 use jijia::evidence::timeline::{
     Bucket, CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
@@ -113,11 +113,11 @@ fn make() -> Sample {
         rules: Rules {
             dry: DryRule { window_h: 72.0, limit_mm: 2.5 },
             nh3n_limit_mg_l: 2.0,
-            rain_station: "JJH-R1".into(),
-            nearby_m: 800.0,
+            rain_station: "JJH-YL1".into(),
+            nearby_m: 300.0,
             late_s: 3600,
         },
-        summary: summary(&rows),
+        summary: Summary { nothing_found: 37, ..Summary::of(&rows) },
         rows,
         series: vec![series(&mut lcg)],
         rain_days,
@@ -179,8 +179,6 @@ fn sighting(
     let mut s = Sighting {
         id: Uuid::from_u128(0x2026_0700_0000_4000_8000_0000_0000_0000 + n as u128),
         first_entry: entry.index,
-        flow_seen: kind == ReportKind::SewageOutflow,
-        signs: jijia::casework::SewageSigns::default(),
         kind,
         observed_at,
         received_at: observed_at + SignedDuration::from_mins(if n % 17 == 3 { 300 } else { 2 }),
@@ -198,6 +196,7 @@ fn sighting(
         candidates: vec![NearOutfall { code: "JJH-PK-0003".into(), distance_m: 7.5 }],
         level,
         weather,
+        flow_seen: kind == ReportKind::SewageOutflow,
         rain_mm,
         facts: facts(kind, strong, lcg),
         note: (n % 13 == 0).then(|| "排口下方水面有白色泡沫，顺岸向北漂移约20米".into()),
@@ -208,6 +207,7 @@ fn sighting(
         corrections: Vec::new(),
         withdrawn: None,
         entry,
+        signs: SewageSigns::default(),
     };
     odd(n, &mut s);
     s
@@ -217,10 +217,11 @@ fn sighting(
 fn odd(n: i64, s: &mut Sighting) {
     match n {
         21 => {
+            s.entry = EntryRef { index: s.first_entry + 3, leaf_hash: hash("correction") };
             s.corrections.push(CorrectionRef {
                 received_at: s.received_at + days(1),
                 words: "水流由“小”改为“中”".into(),
-                entry: EntryRef { index: s.entry.index + 3, leaf_hash: hash("correction") },
+                entry: s.entry.clone(),
             });
         }
         34 => s.withdrawn = Some("误报，为洒水车排水".into()),
@@ -353,37 +354,4 @@ fn series(lcg: &mut Lcg) -> Series {
         unit: "mg/L".into(),
         points: points.collect(),
     }
-}
-
-/// Counted from the rows, as the store counts them.
-pub fn summary(rows: &[Row]) -> Summary {
-    let mut n = Summary { nothing_found: 37, ..Summary::default() };
-    let mut flow_days = BTreeMap::new();
-    for row in rows {
-        match row {
-            Row::Gap(_) => n.gaps += 1,
-            Row::Rain(_) => {}
-            Row::Sighting(s) => {
-                n.sightings += 1;
-                n.photos += s.photos.iter().filter(|p| p.stored).count() as u32;
-                n.photos_missing += s.photos.iter().filter(|p| !p.stored).count() as u32;
-                n.hyacinth += u32::from(s.kind == ReportKind::WaterHyacinth);
-                if s.kind == ReportKind::SewageOutflow {
-                    n.outflows += 1;
-                    flow_days.insert(jijia::clock::beijing(s.observed_at).date(), s.weather);
-                }
-                if let Some(level) = s.level {
-                    n.levels[level as usize] += 1;
-                }
-            }
-        }
-    }
-    for weather in flow_days.values() {
-        match weather {
-            Weather::Dry => n.dry_flow_days += 1,
-            Weather::Wet => n.wet_flow_days += 1,
-            Weather::Unknown => n.unknown_flow_days += 1,
-        }
-    }
-    n
 }
