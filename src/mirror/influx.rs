@@ -16,7 +16,7 @@ use influxdb2::{Client, RequestError};
 use tokio::sync::watch;
 
 use super::line::Lines;
-use super::status::{InfluxStatus, Phase};
+pub use super::status::{InfluxState, InfluxStatus, Phase};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::store::Store;
