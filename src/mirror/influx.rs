@@ -16,7 +16,7 @@ use influxdb2::{Client, RequestError};
 use tokio::sync::watch;
 
 use super::line::Lines;
-use super::status::{InfluxStatus, Phase};
+pub use super::status::{InfluxState, InfluxStatus, Phase};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -201,7 +201,8 @@ async fn step(target: &Target, store: &Store, status: &InfluxStatus) -> Result<b
 /// in a request answered 204 (sent twice at worst, over themselves), a bad one costs about 2·log2(n) requests.
 async fn send(target: &Target, lines: &Lines) -> Result<Vec<DeadLetter>, Fault> {
     let mut dead = Vec::new();
-    let mut pending = Vec::from([0..lines.len()]);
+    let whole = 0..lines.len();
+    let mut pending = vec![whole];
     while let Some(range) = pending.pop().filter(|range| !range.is_empty()) {
         match write(target, lines, range.clone()).await? {
             Verdict::Stored => {}

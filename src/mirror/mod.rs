@@ -3,4 +3,4 @@
 
 pub mod influx;
 mod line;
-pub mod status;
+mod status;

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use jijia::clock::Clock;
 use jijia::config;
-use jijia::mirror::influx::{self, Target};
-use jijia::mirror::status::{InfluxState, InfluxStatus, Phase};
+use jijia::mirror::influx::{self, InfluxState, InfluxStatus, Phase, Target};
 use jijia::store::{Cursor, Opener, Store};
 use jijia::water::observation::{NewBatch, NewObservation, Processing, Value};
 use tempfile::TempDir;

@@ -1,5 +1,6 @@
 //! One binary: every test against the real thing through the front door.
 
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod document_docx;
@@ -9,7 +10,9 @@ mod document_tables;
 mod document_xlsx;
 #[cfg(test)]
 mod import;
+#[cfg(test)]
 mod influx;
+#[cfg(test)]
 mod influxd;
 #[cfg(test)]
 mod sample;
