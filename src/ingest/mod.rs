@@ -3,6 +3,7 @@
 pub mod column_map;
 mod columns;
 mod coordinate;
+pub mod decode;
 pub mod import_observations;
 pub mod import_reports;
 mod local_time;
