@@ -1,1 +1,3 @@
 //! The simulated lake.
+
+pub mod broker;

@@ -7,6 +7,7 @@ pub mod decode;
 pub mod import_observations;
 pub mod import_reports;
 mod local_time;
+pub mod mqtt;
 pub mod preview;
 mod report_row;
 pub mod table;

@@ -8,6 +8,9 @@ mod document_xlsx;
 mod import;
 mod influx;
 mod influxd;
+mod mosquitto;
+mod mqtt;
+mod mqtt_faults;
 mod sample;
 #[cfg(test)]
 mod store;
