@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnAckProperties, Connect, ConnectReturnCode, Filter, Packet, PingResp, PubAck, PubAckReason, Publish,
-    SubAck, SubscribeReasonCode, UnsubAck, UnsubAckReason,
+    ConnAck, ConnAckProperties, Connect, ConnectReturnCode, Filter, Packet, PingResp, PubAck, PubAckReason,
+    Publish, SubAck, SubscribeReasonCode, UnsubAck, UnsubAckReason,
 };
 use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -221,7 +221,8 @@ fn join(sessions: &Sessions, connect: &Connect) -> (String, u64, Arc<Notify>, Co
         wake: wake.clone(),
     };
     sessions.insert(client.clone(), session);
-    let ack = ConnAck { session_present, code: ConnectReturnCode::Success, properties: Some(limits(assigned)) };
+    let ack =
+        ConnAck { session_present, code: ConnectReturnCode::Success, properties: Some(limits(assigned)) };
     (client, connection, wake, ack)
 }
 
@@ -262,14 +263,24 @@ async fn take(
             Packet::Publish(p) => {
                 let taken = publish(sessions, &p);
                 let reason = if taken { PubAckReason::Success } else { PubAckReason::QuotaExceeded };
-                (p.qos == QoS::AtLeastOnce).then_some(Packet::PubAck(PubAck { pkid: p.pkid, reason, properties: None }))
+                (p.qos == QoS::AtLeastOnce).then_some(Packet::PubAck(PubAck {
+                    pkid: p.pkid,
+                    reason,
+                    properties: None,
+                }))
             }
             Packet::PubAck(ack) => {
                 acknowledged(sessions, client, ack.pkid);
                 None
             }
             Packet::Subscribe(s) => {
-                let granted = |f: &Filter| SubscribeReasonCode::Success(if f.qos == QoS::AtMostOnce { f.qos } else { QoS::AtLeastOnce });
+                let granted = |f: &Filter| {
+                    SubscribeReasonCode::Success(if f.qos == QoS::AtMostOnce {
+                        f.qos
+                    } else {
+                        QoS::AtLeastOnce
+                    })
+                };
                 let return_codes = s.filters.iter().map(granted).collect();
                 subscribe(sessions, client, s.filters);
                 Some(Packet::SubAck(SubAck { pkid: s.pkid, return_codes, properties: None }))

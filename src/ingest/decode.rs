@@ -73,7 +73,10 @@ impl Mapping {
         let template = template(&source.topic_template)?;
         let device = device(&source.device, &template)?;
         if source.keys.is_empty() {
-            return Err(Error::invalid("keys", "is empty; at least one of their names → our property key is needed"));
+            return Err(Error::invalid(
+                "keys",
+                "is empty; at least one of their names → our property key is needed",
+            ));
         }
         Ok(Self {
             source: format!("mqtt:{}", source.name),
@@ -81,7 +84,11 @@ impl Mapping {
             device,
             time: time(&source.time, &source.time_format)?,
             values: Pointer::new("values", &source.values)?,
-            keys: source.keys.iter().map(|(name, key)| Ok((name.clone(), known(name, key)?))).collect::<Result<_>>()?,
+            keys: source
+                .keys
+                .iter()
+                .map(|(name, key)| Ok((name.clone(), known(name, key)?)))
+                .collect::<Result<_>>()?,
             max_payload_bytes,
         })
     }
@@ -116,7 +123,9 @@ impl Level {
     fn part<'t>(&self, text: &'t str) -> Option<&'t str> {
         match self {
             Self::Fixed(fixed) => (fixed == text).then_some(""),
-            Self::Part { before, after, .. } => text.strip_prefix(before.as_str())?.strip_suffix(after.as_str()),
+            Self::Part { before, after, .. } => {
+                text.strip_prefix(before.as_str())?.strip_suffix(after.as_str())
+            }
         }
     }
 }
@@ -124,7 +133,9 @@ impl Level {
 fn template(text: &str) -> Result<Vec<Level>> {
     let refuse = |message: &str| Err(Error::invalid("topic_template", format!("`{text}`: {message}")));
     if text.is_empty() || text.contains(['+', '#', '\0']) {
-        return refuse("allowed: a topic whose changing parts are named, like jjh/{device}/telemetry; no + or #");
+        return refuse(
+            "allowed: a topic whose changing parts are named, like jjh/{device}/telemetry; no + or #",
+        );
     }
     let mut levels: Vec<Level> = Vec::new();
     for level in text.split('/') {
@@ -195,7 +206,9 @@ fn check_station(code: &str) -> Result<(), String> {
     };
     if code.is_empty() || code.chars().count() > 64 || !code.chars().all(allowed) {
         let clipped = clip(code);
-        return Err(format!("`{clipped}` is no station code; allowed: 1 to 64 letters, digits, - _ . or Chinese characters"));
+        return Err(format!(
+            "`{clipped}` is no station code; allowed: 1 to 64 letters, digits, - _ . or Chinese characters"
+        ));
     }
     Ok(())
 }
@@ -205,7 +218,12 @@ fn check_station(code: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The reason, with the JSON pointer of the offending place; nothing of the message is to be stored then.
-pub fn decode(mapping: &Mapping, topic: &str, payload: &[u8], received_at_ms: i64) -> Result<Vec<NewObservation>, String> {
+pub fn decode(
+    mapping: &Mapping,
+    topic: &str,
+    payload: &[u8],
+    received_at_ms: i64,
+) -> Result<Vec<NewObservation>, String> {
     let (len, max) = (payload.len(), mapping.max_payload_bytes);
     if len > max {
         return Err(format!("payload of {len} bytes; allowed: {max}"));
@@ -261,26 +279,36 @@ fn find_station(mapping: &Mapping, topic: &str, root: &RawValue) -> Result<Strin
     }
 }
 
-fn find_time(pointer: &Pointer, format: TimeFormat, root: &RawValue, received_at_ms: i64) -> Result<i64, String> {
+fn find_time(
+    pointer: &Pointer,
+    format: TimeFormat,
+    root: &RawValue,
+    received_at_ms: i64,
+) -> Result<i64, String> {
     let raw = pointer.find(root)?.get();
     let text = unquoted(raw);
     let shown = clip(raw);
     let at_ms = match format {
-        TimeFormat::UnixMs => {
-            text.parse::<i64>().map_err(|_| format!("{pointer}: `{shown}`: whole milliseconds since 1970 are needed"))?
-        }
-        TimeFormat::UnixS => seconds_to_ms(text)
-            .ok_or_else(|| format!("{pointer}: `{shown}`: seconds since 1970 are needed (milliseconds are unix_ms)"))?,
+        TimeFormat::UnixMs => text
+            .parse::<i64>()
+            .map_err(|_| format!("{pointer}: `{shown}`: whole milliseconds since 1970 are needed"))?,
+        TimeFormat::UnixS => seconds_to_ms(text).ok_or_else(|| {
+            format!("{pointer}: `{shown}`: seconds since 1970 are needed (milliseconds are unix_ms)")
+        })?,
         TimeFormat::Rfc3339 => text
             .parse::<Timestamp>()
-            .map_err(|_| format!("{pointer}: `{shown}`: a time with zone like 2026-08-22T09:00:00+08:00 is needed"))?
+            .map_err(|_| {
+                format!("{pointer}: `{shown}`: a time with zone like 2026-08-22T09:00:00+08:00 is needed")
+            })?
             .as_millisecond(),
     };
     if at_ms > received_at_ms.saturating_add(MAX_AHEAD_MS) {
         return Err(format!("{pointer}: `{shown}` is more than 10 min ahead of the time of receipt"));
     }
     if at_ms < YEAR_2000_MS {
-        return Err(format!("{pointer}: `{shown}` is before the year 2000 (an unset clock, or another time_format)"));
+        return Err(format!(
+            "{pointer}: `{shown}` is before the year 2000 (an unset clock, or another time_format)"
+        ));
     }
     Ok(at_ms)
 }
@@ -288,7 +316,10 @@ fn find_time(pointer: &Pointer, format: TimeFormat, root: &RawValue, received_at
 /// To the millisecond; `None` for what is no number, or milliseconds given as seconds.
 fn seconds_to_ms(text: &str) -> Option<i64> {
     let seconds: f64 = is_number(text).then(|| text.parse().ok())??;
-    #[expect(clippy::cast_possible_truncation, reason = "below 1e14 after the check, and a float cast saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "below 1e14 after the check, and a float cast saturates"
+    )]
     (seconds.abs() < SECONDS_LIMIT).then(|| (seconds * 1000.0).round() as i64)
 }
 
@@ -301,10 +332,15 @@ fn value(raw: &RawValue) -> Result<Value, String> {
     }
     let text = unquoted(raw);
     if !is_number(text) {
-        return Err(format!("`{}` is not a number; allowed: a number, or null for a missing value", clip(raw)));
+        return Err(format!(
+            "`{}` is not a number; allowed: a number, or null for a missing value",
+            clip(raw)
+        ));
     }
     let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
-    number.map(|n| Value::from_text(n, text)).ok_or_else(|| format!("`{}` is too large for a number", clip(raw)))
+    number
+        .map(|n| Value::from_text(n, text))
+        .ok_or_else(|| format!("`{}` is too large for a number", clip(raw)))
 }
 
 /// By the grammar of JSON: no `NaN`, `+1`, `.5`, `0x1`, spaces.
@@ -342,7 +378,10 @@ impl fmt::Display for Pointer {
 impl Pointer {
     fn new(field: &str, text: &str) -> Result<Self> {
         if !text.is_empty() && !text.starts_with('/') {
-            return Err(Error::invalid(field, format!("`{text}`; allowed: a JSON pointer like /values, or nothing")));
+            return Err(Error::invalid(
+                field,
+                format!("`{text}`; allowed: a JSON pointer like /values, or nothing"),
+            ));
         }
         let names = text.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
         Ok(Self { text: text.to_owned(), names })
@@ -397,7 +436,10 @@ fn members<'a>(
             Ok(outcome)
         }
     }
-    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Members(&mut each)).map_err(|_| None)?.map_err(Some)
+    serde_json::Deserializer::from_str(raw.get())
+        .deserialize_map(Members(&mut each))
+        .map_err(|_| None)?
+        .map_err(Some)
 }
 
 /// A member's name, borrowed unless it is escaped.
@@ -454,12 +496,19 @@ mod tests {
     fn values_keep_their_received_digits() {
         let payload = br#"{"ts":1787360400000,"values":{"ph":8.120,"do":null,"w/t":"29.40","unknown":"x"}}"#;
         let got = decode(&lake(), "jjh/JJH-01/telemetry", payload, RECEIVED).unwrap();
-        let rows: Vec<_> = got.iter().map(|o| (o.property.as_str(), o.value.number, o.value.as_received())).collect();
+        let rows: Vec<_> =
+            got.iter().map(|o| (o.property.as_str(), o.value.number, o.value.as_received())).collect();
         assert_eq!(
             rows,
-            [("ph", Some(8.12), "8.120".into()), ("do", None, "null".into()), ("wt", Some(29.4), "29.40".into())]
+            [
+                ("ph", Some(8.12), "8.120".into()),
+                ("do", None, "null".into()),
+                ("wt", Some(29.4), "29.40".into())
+            ]
         );
-        assert!(got.iter().all(|o| o.station == "JJH-01" && o.at_ms == 1_787_360_400_000 && o.mark.is_none()));
+        assert!(
+            got.iter().all(|o| o.station == "JJH-01" && o.at_ms == 1_787_360_400_000 && o.mark.is_none())
+        );
         assert_eq!(got[2].unit, "Cel");
     }
 
@@ -503,7 +552,10 @@ mod tests {
             let got = reason(&m, &at(ts));
             assert!(got.contains(part), "{ts}: {got}");
         }
-        assert!(decode(&m, "jjh/a/telemetry", at("1787361005000").as_bytes(), RECEIVED).is_ok(), "10 min ahead");
+        assert!(
+            decode(&m, "jjh/a/telemetry", at("1787361005000").as_bytes(), RECEIVED).is_ok(),
+            "10 min ahead"
+        );
         assert!(reason(&m, r#"{"values":{}}"#).contains("/ts: is missing"));
         assert!(reason(&m, r#"{"ts":1787360400000}"#).contains("/values: is missing"));
         assert!(reason(&m, r#"{"ts":1787360400000,"values":[1]}"#).contains("/values: an object"));
@@ -516,7 +568,11 @@ mod tests {
     #[test]
     fn a_nesting_bomb_is_one_refused_message() {
         let m = Mapping { max_payload_bytes: 1 << 21, ..lake() };
-        for bomb in ["[".repeat(1 << 20), "{\"a\":".repeat(1 << 18), format!("{0}1{1}", "[".repeat(1 << 19), "]".repeat(1 << 19))] {
+        for bomb in [
+            "[".repeat(1 << 20),
+            "{\"a\":".repeat(1 << 18),
+            format!("{0}1{1}", "[".repeat(1 << 19), "]".repeat(1 << 19)),
+        ] {
             assert!(!reason(&m, &bomb).is_empty());
             assert!(!reason(&m, &format!(r#"{{"ts":1787360400000,"values":{{"ph":{bomb}}}}}"#)).is_empty());
         }
@@ -524,9 +580,12 @@ mod tests {
 
     #[test]
     fn station_codes_are_checked() {
-        for (topic, fits) in
-            [("jjh/JJH_0.1/telemetry", true), ("jjh//telemetry", false), ("jjh/a b/telemetry", false), ("jjh/\u{202e}x/telemetry", false)]
-        {
+        for (topic, fits) in [
+            ("jjh/JJH_0.1/telemetry", true),
+            ("jjh//telemetry", false),
+            ("jjh/a b/telemetry", false),
+            ("jjh/\u{202e}x/telemetry", false),
+        ] {
             let got = decode(&lake(), topic, br#"{"ts":1787360400000,"values":{"ph":8}}"#, RECEIVED);
             assert_eq!(got.is_ok(), fits, "{topic}: {got:?}");
         }
@@ -534,18 +593,28 @@ mod tests {
 
     #[test]
     fn seconds_and_milliseconds_are_told_apart() {
-        let m = mapping("name = 'a'\ntopic_template = 'a'\ndevice = 'S'\ntime = '/t'\ntime_format = 'unix_s'\nkeys = { ph = 'ph' }");
+        let m = mapping(
+            "name = 'a'\ntopic_template = 'a'\ndevice = 'S'\ntime = '/t'\ntime_format = 'unix_s'\nkeys = { ph = 'ph' }",
+        );
         let got = decode(&m, "a", br#"{"t":1787360400.25,"ph":7}"#, RECEIVED).unwrap();
         assert_eq!(got[0].at_ms, 1_787_360_400_250);
-        assert!(decode(&m, "a", br#"{"t":1787360400000,"ph":7}"#, RECEIVED).unwrap_err().contains("milliseconds are unix_ms"));
+        assert!(
+            decode(&m, "a", br#"{"t":1787360400000,"ph":7}"#, RECEIVED)
+                .unwrap_err()
+                .contains("milliseconds are unix_ms")
+        );
     }
 
     #[test]
     fn the_subscription_follows_from_the_template() {
-        let m = mapping("name = 'a'\ntopic_template = 'v1/Streams({s})/{device}/up'\ndevice = 'topic:device'\nkeys = { ph = 'ph' }");
+        let m = mapping(
+            "name = 'a'\ntopic_template = 'v1/Streams({s})/{device}/up'\ndevice = 'topic:device'\nkeys = { ph = 'ph' }",
+        );
         assert_eq!(m.filter(), "v1/+/+/up");
         assert!(m.matches("v1/Streams(17)/S1/up"));
-        for other in ["v1/Stream(17)/S1/up", "v1/Streams(17)/S1", "v1/Streams(17)/S1/up/x", "V1/Streams(17)/S1/up"] {
+        for other in
+            ["v1/Stream(17)/S1/up", "v1/Streams(17)/S1", "v1/Streams(17)/S1/up/x", "V1/Streams(17)/S1/up"]
+        {
             assert!(!m.matches(other), "{other}");
         }
     }
@@ -594,7 +663,12 @@ mod tests {
                 json => json.to_string(),
             };
             let received: Timestamp = record["received_at"].as_str().unwrap().parse().unwrap();
-            let got = decode(&mapping, record["topic"].as_str().unwrap(), payload.as_bytes(), received.as_millisecond());
+            let got = decode(
+                &mapping,
+                record["topic"].as_str().unwrap(),
+                payload.as_bytes(),
+                received.as_millisecond(),
+            );
             done.push(id.to_owned());
             let Some(expected) = record["expected"].as_array() else {
                 assert!(got.is_err(), "{id}");

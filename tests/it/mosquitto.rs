@@ -96,8 +96,10 @@ fn spawn(dir: &Path) -> Child {
         .expect("mosquitto is installed")
 }
 
-/// `mosquitto_pub`, each line a message with QoS 1.
+/// `mosquitto_pub`, each line a message with QoS 1. At most 60,000: it ends at the acknowledgement of its last packet
+/// id, and with more than 65,535 an earlier message has the same one.
 pub async fn publish(port: u16, topic: &str, lines: Vec<Vec<u8>>, extra: &'static [&'static str]) -> Output {
+    assert!(lines.len() <= 60_000);
     let topic = topic.to_owned();
     let run = move || {
         let mut child = Command::new("mosquitto_pub")

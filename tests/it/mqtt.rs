@@ -31,7 +31,9 @@ pub async fn open(dir: &Path) -> Store {
 
 /// Messages `from..to`, each with one value and its own time.
 pub fn messages(from: i64, to: i64) -> Vec<Vec<u8>> {
-    (from..to).map(|i| format!(r#"{{"ts":{},"values":{{"ph":8.{i}}}}}"#, FIRST_MS + i * 1000).into_bytes()).collect()
+    (from..to)
+        .map(|i| format!(r#"{{"ts":{},"values":{{"ph":8.{i}}}}}"#, FIRST_MS + i * 1000).into_bytes())
+        .collect()
 }
 
 /// The service's MQTT part, running.
@@ -55,7 +57,11 @@ impl Ingest {
 
     pub async fn stop(self) {
         self.stop.send(true).unwrap();
-        tokio::time::timeout(Duration::from_secs(20), self.task).await.expect("ends in time").unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), self.task)
+            .await
+            .expect("ends in time")
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -227,7 +233,8 @@ async fn password_and_tls() {
 
 fn run(dir: &Path, command: &str) {
     let mut words = command.split_whitespace();
-    let out = std::process::Command::new(words.next().unwrap()).args(words).current_dir(dir).output().unwrap();
+    let out =
+        std::process::Command::new(words.next().unwrap()).args(words).current_dir(dir).output().unwrap();
     assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
@@ -243,12 +250,13 @@ async fn the_demo_broker_serves_the_service_and_outside_clients() {
         assert!(broker.publish(TOPIC, message));
     }
     // A session of mosquitto_sub: made, left, filled, come back to.
-    listen(port, &["-E"]).await;
+    listen(port, &["-x", "600", "-E"]).await;
     let sent = publish(port, TOPIC, messages(1000, 1200), &[]).await;
     assert!(sent.status.success());
     until_stored(&store, 1200, 0).await;
-    let printed = listen(port, &["-C", "200"]).await;
-    let expected: Vec<String> = messages(1000, 1200).into_iter().map(|m| String::from_utf8(m).unwrap()).collect();
+    let printed = listen(port, &["-x", "0", "-C", "200"]).await;
+    let expected: Vec<String> =
+        messages(1000, 1200).into_iter().map(|m| String::from_utf8(m).unwrap()).collect();
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "all, once, in order");
 
     // While the service is away its session waits, and comes back with what is left.
@@ -269,7 +277,7 @@ async fn the_demo_broker_serves_the_service_and_outside_clients() {
 async fn listen(port: u16, until: &'static [&'static str]) -> String {
     let run = move || {
         std::process::Command::new("mosquitto_sub")
-            .args(["-V", "5", "-q", "1", "-c", "-x", "600", "-i", "outside", "-W", "30"])
+            .args(["-V", "5", "-q", "1", "-c", "-i", "outside", "-W", "30"])
             .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", "jjh/#"])
             .args(until)
             .output()

@@ -31,7 +31,11 @@ async fn broker_stopped_and_killed_between_messages() {
     for round in 0..4 {
         broker.publish(TOPIC, messages(round * 500, (round + 1) * 500)).await;
         broker.wait_until_written().await;
-        if round % 2 == 0 { broker.kill() } else { broker.stop() }
+        if round % 2 == 0 {
+            broker.kill()
+        } else {
+            broker.stop()
+        }
         broker.start_again().await;
     }
     broker.publish(TOPIC, messages(2000, 2100)).await;
@@ -151,7 +155,9 @@ impl Scripted {
         assert!(!connect.clean_start && connect.properties.unwrap().session_expiry_interval == Some(604_800));
         let ack = ConnAck { session_present: false, code: ConnectReturnCode::Success, properties: None };
         broker.send(Packet::ConnAck(ack)).await;
-        let Some(Packet::Subscribe(subscribe)) = broker.next().await else { panic!("then SUBSCRIBE, on every connect") };
+        let Some(Packet::Subscribe(subscribe)) = broker.next().await else {
+            panic!("then SUBSCRIBE, on every connect")
+        };
         assert_eq!(subscribe.filters[0].path, "jjh/+/telemetry");
         let return_codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
         broker.send(Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes, properties: None })).await;

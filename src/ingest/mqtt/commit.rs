@@ -142,7 +142,8 @@ mod tests {
             message("b/S1", r#"{"other":7}"#),
         ];
         let got = batches(&[mapping("a"), mapping("b")], &messages);
-        let shape: Vec<_> = got.iter().map(|b| (b.source.as_str(), b.observations.len(), b.dead.len())).collect();
+        let shape: Vec<_> =
+            got.iter().map(|b| (b.source.as_str(), b.observations.len(), b.dead.len())).collect();
         assert_eq!(shape, [("mqtt:a", 2, 0), ("mqtt:b", 0, 1), ("mqtt", 0, 1)]);
         assert_eq!((got[1].dead[0].topic.as_str(), got[1].dead[0].raw.as_slice()), ("b/S1", b"{".as_slice()));
     }

@@ -67,7 +67,9 @@ fn roots(ca_file: &Path) -> Result<RootCertStore> {
     } else {
         let read = |e: rustls::pki_types::pem::Error| refuse(format!("{}: {e}", ca_file.display()));
         for certificate in CertificateDer::pem_file_iter(ca_file).map_err(read)? {
-            roots.add(certificate.map_err(read)?).map_err(|e| refuse(format!("{}: {e}", ca_file.display())))?;
+            roots
+                .add(certificate.map_err(read)?)
+                .map_err(|e| refuse(format!("{}: {e}", ca_file.display())))?;
         }
     }
     if roots.is_empty() {

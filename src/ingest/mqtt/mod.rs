@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, Filter, Packet, Publish, RetainForwardRule, SubAck, SubscribeReasonCode,
+};
 use rumqttc::v5::mqttbytes::{self, QoS};
-use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Packet, Publish, RetainForwardRule, SubAck, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, StateError};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -52,6 +54,24 @@ pub struct MqttStatus {
     pub dead: AtomicU64,
     /// When the last message came, ms since 1970; 0: none yet.
     pub last_message_ms: AtomicI64,
+}
+
+impl MqttStatus {
+    /// As `/readyz` shows it.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let last = self.last_message_ms.load(Relaxed);
+        serde_json::json!({
+            "connected": self.connected.load(Relaxed),
+            "refused": self.refused.load(Relaxed),
+            "connects": self.connects.load(Relaxed),
+            "received": self.received.load(Relaxed),
+            "stored": self.stored.load(Relaxed),
+            "known": self.known.load(Relaxed),
+            "dead": self.dead.load(Relaxed),
+            "last_message_at": (last != 0).then(|| crate::clock::from_ms(last)),
+        })
+    }
 }
 
 /// A message on its way to the committer.
@@ -110,7 +130,12 @@ pub fn check(config: &Mqtt) -> Result<()> {
 ///
 /// # Errors
 /// `Invalid` with the key of `[mqtt]` that is wrong.
-pub async fn run(config: Mqtt, store: Store, status: Arc<MqttStatus>, shutdown: watch::Receiver<bool>) -> Result<()> {
+pub async fn run(
+    config: Mqtt,
+    store: Store,
+    status: Arc<MqttStatus>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<()> {
     let mappings = mappings(&config)?;
     let (client, events) = AsyncClient::new(connect::options(&config)?, REQUESTS);
     let pending_bytes = AtomicUsize::new(0);
@@ -141,7 +166,8 @@ fn mappings(config: &Mqtt) -> Result<Arc<[Mapping]>> {
     }
     let mappings = config.source.iter().enumerate().map(|(at, source)| {
         if config.source.iter().take(at).any(|other| other.name == source.name) {
-            return Err(Error::invalid("name", "another source has this name").under(&format!("mqtt.source.{}", source.name)));
+            return Err(Error::invalid("name", "another source has this name")
+                .under(&format!("mqtt.source.{}", source.name)));
         }
         Mapping::new(source, max).map_err(|e| e.under(&format!("mqtt.source.{}", source.name)))
     });
