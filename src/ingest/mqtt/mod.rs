@@ -22,7 +22,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::config::Mqtt;
 use crate::error::{Error, Result};
-use crate::ingest::decode::Mapping;
+use crate::ingest::mapping::Mapping;
 use crate::store::Store;
 
 /// Room for requests, acknowledgements above all.
