@@ -332,7 +332,8 @@ pub struct Mqtt {
     pub receive_maximum: u16,
     /// Largest message, bytes.
     pub max_packet_bytes: u32,
-    /// Bytes received and not yet committed before the connection is dropped (the session keeps them).
+    /// Bytes received and not yet committed before reading pauses; after 10 s without room the connection is dropped
+    /// (the session keeps them).
     pub max_pending_bytes: usize,
     /// What is listened to, and how it is read.
     pub source: Vec<MqttSource>,

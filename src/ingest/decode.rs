@@ -1,19 +1,12 @@
 //! One MQTT message into observations, by a configured mapping. Pure: no clock, no connection.
-//!
-//! The mapping language is that of `jijia calc mqtt` (a part of it now): a topic template with named parts, a device,
-//! a time, an object of values, and their names → ours. A fault anywhere refuses the whole message and says where.
-
-use std::collections::HashMap;
-use std::fmt;
+//! A fault anywhere refuses the whole message and says where.
 
 use jiff::Timestamp;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::config::MqttSource;
-use crate::error::{Error, Result};
+use super::mapping::{Device, Mapping, TimeFormat, check_station};
+use super::pointer::{Pointer, clip, escape, members};
 use crate::water::observation::{NewObservation, Processing, Value};
-use crate::water::property::{self, Property};
 
 /// The mark on a value whose message carries no time of its own.
 pub const RECEIPT_TIME_MARK: &str = "时间为接收时间";
@@ -23,195 +16,6 @@ const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
 const YEAR_2000_MS: i64 = 946_684_800_000;
 /// Seconds above this would be later than the year 5138: they are milliseconds.
 const SECONDS_LIMIT: f64 = 1e11;
-/// How much of an offending text a reason repeats; the whole stands in the dead letter.
-const REASON_CHARS: usize = 40;
-
-/// A `[[mqtt.source]]`, checked and ready for the hot path.
-#[derive(Clone, Debug)]
-pub struct Mapping {
-    /// As the log names it: `mqtt:lake`.
-    pub source: String,
-    template: Vec<Level>,
-    device: Device,
-    time: Option<(Pointer, TimeFormat)>,
-    values: Pointer,
-    keys: HashMap<String, &'static Property>,
-    max_payload_bytes: usize,
-}
-
-/// One level of a topic template: fixed text, or a named part between fixed texts.
-#[derive(Clone, Debug)]
-enum Level {
-    Fixed(String),
-    Part { before: String, name: String, after: String },
-}
-
-#[derive(Clone, Debug)]
-enum Device {
-    Literal(String),
-    Member(Pointer),
-    /// Index of the level whose part it is.
-    Topic(usize),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum TimeFormat {
-    UnixMs,
-    UnixS,
-    Rfc3339,
-}
-
-impl Mapping {
-    /// Checks a source. `max_payload_bytes`: larger messages are refused.
-    ///
-    /// # Errors
-    /// `Invalid` with the field inside the source (`topic_template`, `keys.ph`, …) and what is allowed.
-    pub fn new(source: &MqttSource, max_payload_bytes: usize) -> Result<Self> {
-        if source.name.is_empty() || source.name.len() > 64 || source.name.contains(char::is_whitespace) {
-            return Err(Error::invalid("name", "allowed: 1 to 64 bytes without spaces"));
-        }
-        let template = template(&source.topic_template)?;
-        let device = device(&source.device, &template)?;
-        if source.keys.is_empty() {
-            return Err(Error::invalid(
-                "keys",
-                "is empty; at least one of their names → our property key is needed",
-            ));
-        }
-        Ok(Self {
-            source: format!("mqtt:{}", source.name),
-            template,
-            device,
-            time: time(&source.time, &source.time_format)?,
-            values: Pointer::new("values", &source.values)?,
-            keys: source
-                .keys
-                .iter()
-                .map(|(name, key)| Ok((name.clone(), known(name, key)?)))
-                .collect::<Result<_>>()?,
-            max_payload_bytes,
-        })
-    }
-
-    /// The subscription that follows from the template: each level with a named part becomes `+`.
-    #[must_use]
-    pub fn filter(&self) -> String {
-        let levels = self.template.iter().map(|level| match level {
-            Level::Fixed(text) => text.as_str(),
-            Level::Part { .. } => "+",
-        });
-        levels.collect::<Vec<_>>().join("/")
-    }
-
-    /// The mapping is for this topic.
-    #[must_use]
-    pub fn matches(&self, topic: &str) -> bool {
-        let mut levels = topic.split('/');
-        self.template.iter().all(|level| levels.next().is_some_and(|text| level.part(text).is_some()))
-            && levels.next().is_none()
-    }
-
-    /// Its messages carry no time: what the broker kept from earlier would be taken for new.
-    #[must_use]
-    pub fn is_timeless(&self) -> bool {
-        self.time.is_none()
-    }
-}
-
-impl Level {
-    /// What stands in the named part (empty for a fixed level); `None` if `text` does not fit.
-    fn part<'t>(&self, text: &'t str) -> Option<&'t str> {
-        match self {
-            Self::Fixed(fixed) => (fixed == text).then_some(""),
-            Self::Part { before, after, .. } => {
-                text.strip_prefix(before.as_str())?.strip_suffix(after.as_str())
-            }
-        }
-    }
-}
-
-fn template(text: &str) -> Result<Vec<Level>> {
-    let refuse = |message: &str| Err(Error::invalid("topic_template", format!("`{text}`: {message}")));
-    if text.is_empty() || text.contains(['+', '#', '\0']) {
-        return refuse(
-            "allowed: a topic whose changing parts are named, like jjh/{device}/telemetry; no + or #",
-        );
-    }
-    let mut levels: Vec<Level> = Vec::new();
-    for level in text.split('/') {
-        let (Some(open), Some(close)) = (level.find('{'), level.find('}')) else {
-            if level.contains(['{', '}']) {
-                return refuse("a { without its } in one level");
-            }
-            levels.push(Level::Fixed(level.to_owned()));
-            continue;
-        };
-        let name = level.get(open + 1..close).unwrap_or_default();
-        let after = level.get(close + 1..).unwrap_or_default();
-        if name.is_empty() || name.contains('{') || after.contains(['{', '}']) {
-            return refuse("one named part in a level is allowed, like {device}");
-        }
-        if levels.iter().any(|l| matches!(l, Level::Part { name: other, .. } if other == name)) {
-            return refuse("a part's name may stand only once");
-        }
-        let before = level.get(..open).unwrap_or_default().to_owned();
-        levels.push(Level::Part { before, name: name.to_owned(), after: after.to_owned() });
-    }
-    Ok(levels)
-}
-
-fn device(text: &str, template: &[Level]) -> Result<Device> {
-    if let Some(part) = text.strip_prefix("topic:") {
-        let at = template.iter().position(|l| matches!(l, Level::Part { name, .. } if name == part));
-        return at.map(Device::Topic).ok_or_else(|| {
-            Error::invalid("device", format!("`{text}`: topic_template has no part named {{{part}}}"))
-        });
-    }
-    if text.starts_with('/') {
-        return Ok(Device::Member(Pointer::new("device", text)?));
-    }
-    check_station(text).map_err(|message| Error::invalid("device", message))?;
-    Ok(Device::Literal(text.to_owned()))
-}
-
-fn time(pointer: &str, format: &str) -> Result<Option<(Pointer, TimeFormat)>> {
-    let format = match format {
-        "unix_ms" => TimeFormat::UnixMs,
-        "unix_s" => TimeFormat::UnixS,
-        "rfc3339" => TimeFormat::Rfc3339,
-        "" if pointer.is_empty() => return Ok(None),
-        other => {
-            let message = format!("`{other}`; allowed: unix_ms, unix_s, rfc3339");
-            return Err(Error::invalid("time_format", message));
-        }
-    };
-    if pointer.is_empty() {
-        return Err(Error::invalid("time", "is empty beside a time_format; a pointer like /ts is needed"));
-    }
-    Ok(Some((Pointer::new("time", pointer)?, format)))
-}
-
-fn known(name: &str, key: &str) -> Result<&'static Property> {
-    property::find(key).ok_or_else(|| {
-        let all: Vec<_> = property::PROPERTIES.iter().map(|p| p.key).collect();
-        Error::invalid(format!("keys.{name}"), format!("`{key}` is no property; allowed: {}", all.join(", ")))
-    })
-}
-
-/// A station code: 1 to 64 letters, digits, `-`, `_`, `.` or Chinese characters.
-fn check_station(code: &str) -> Result<(), String> {
-    let allowed = |c: char| {
-        c.is_ascii_alphanumeric()
-            || matches!(c, '-' | '_' | '.' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{20000}'..='\u{323af}')
-    };
-    if code.is_empty() || code.chars().count() > 64 || !code.chars().all(allowed) {
-        let clipped = clip(code);
-        return Err(format!(
-            "`{clipped}` is no station code; allowed: 1 to 64 letters, digits, - _ . or Chinese characters"
-        ));
-    }
-    Ok(())
-}
 
 /// Decodes one message. `received_at_ms`: when it came, the time of its values if it carries none (they are marked).
 /// Names that the mapping does not know are ignored, so the answer may be empty.
@@ -261,8 +65,7 @@ fn find_station(mapping: &Mapping, topic: &str, root: &RawValue) -> Result<Strin
     match &mapping.device {
         Device::Literal(code) => Ok(code.clone()),
         Device::Topic(at) => {
-            let level = topic.split('/').nth(*at).zip(mapping.template.get(*at));
-            let code = level.and_then(|(text, level)| level.part(text)).unwrap_or_default();
+            let code = mapping.part(topic, *at);
             check_station(code).map_err(|e| format!("topic: {e}"))?;
             Ok(code.to_owned())
         }
@@ -354,122 +157,10 @@ fn unquoted(raw: &str) -> &str {
     raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(raw)
 }
 
-fn clip(text: &str) -> &str {
-    text.char_indices().nth(REASON_CHARS).map_or(text, |(at, _)| text.get(..at).unwrap_or(text))
-}
-
-fn escape(name: &str) -> String {
-    clip(name).replace('~', "~0").replace('/', "~1")
-}
-
-/// An RFC 6901 JSON pointer, taken apart once.
-#[derive(Clone, Debug)]
-struct Pointer {
-    text: String,
-    names: Vec<String>,
-}
-
-impl fmt::Display for Pointer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.text.is_empty() { "the message" } else { &self.text })
-    }
-}
-
-impl Pointer {
-    fn new(field: &str, text: &str) -> Result<Self> {
-        if !text.is_empty() && !text.starts_with('/') {
-            return Err(Error::invalid(
-                field,
-                format!("`{text}`; allowed: a JSON pointer like /values, or nothing"),
-            ));
-        }
-        let names = text.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
-        Ok(Self { text: text.to_owned(), names })
-    }
-
-    fn find<'a>(&self, root: &'a RawValue) -> Result<&'a RawValue, String> {
-        let mut here = root;
-        for name in &self.names {
-            here = member(here, name).ok_or_else(|| format!("{self}: is missing"))?;
-        }
-        Ok(here)
-    }
-}
-
-/// The member of an object or, by its index, of an array. The last of several with one name.
-fn member<'a>(raw: &'a RawValue, name: &str) -> Option<&'a RawValue> {
-    if raw.get().starts_with('[') {
-        let index: usize = name.parse().ok()?;
-        return serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Nth(index)).ok()?;
-    }
-    let mut found = None;
-    members(raw, |key, value| {
-        if key == name {
-            found = Some(value);
-        }
-        Ok(())
-    })
-    .ok()?;
-    found
-}
-
-/// Calls `each` for every member of an object, without building it. `Err(None)`: it is not an object.
-fn members<'a>(
-    raw: &'a RawValue,
-    mut each: impl FnMut(&str, &'a RawValue) -> Result<(), String>,
-) -> Result<(), Option<String>> {
-    struct Members<'f, F>(&'f mut F);
-    impl<'de, F: FnMut(&str, &'de RawValue) -> Result<(), String>> Visitor<'de> for Members<'_, F> {
-        type Value = Result<(), String>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut outcome = Ok(());
-            // The rest is read even after a fault: the reader wants to come to the end.
-            while let Some(name) = map.next_key::<Name<'de>>()? {
-                let value: &'de RawValue = map.next_value()?;
-                if outcome.is_ok() {
-                    outcome = (self.0)(&name.0, value);
-                }
-            }
-            Ok(outcome)
-        }
-    }
-    serde_json::Deserializer::from_str(raw.get())
-        .deserialize_map(Members(&mut each))
-        .map_err(|_| None)?
-        .map_err(Some)
-}
-
-/// A member's name, borrowed unless it is escaped.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
-
-/// The element of an array by its index.
-struct Nth(usize);
-
-impl<'de> Visitor<'de> for Nth {
-    type Value = Option<&'de RawValue>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        let mut at = 0;
-        while let Some(raw) = seq.next_element::<&'de RawValue>()? {
-            if at == self.0 {
-                found = Some(raw);
-            }
-            at += 1;
-        }
-        Ok(found)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MqttSource;
 
     const RECEIVED: i64 = 1_787_360_405_000;
 
@@ -567,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_nesting_bomb_is_one_refused_message() {
-        let m = Mapping { max_payload_bytes: 1 << 21, ..lake() };
+        let mut m = lake();
+        m.max_payload_bytes = 1 << 21;
         for bomb in [
             "[".repeat(1 << 20),
             "{\"a\":".repeat(1 << 18),
@@ -603,41 +295,6 @@ mod tests {
                 .unwrap_err()
                 .contains("milliseconds are unix_ms")
         );
-    }
-
-    #[test]
-    fn the_subscription_follows_from_the_template() {
-        let m = mapping(
-            "name = 'a'\ntopic_template = 'v1/Streams({s})/{device}/up'\ndevice = 'topic:device'\nkeys = { ph = 'ph' }",
-        );
-        assert_eq!(m.filter(), "v1/+/+/up");
-        assert!(m.matches("v1/Streams(17)/S1/up"));
-        for other in
-            ["v1/Stream(17)/S1/up", "v1/Streams(17)/S1", "v1/Streams(17)/S1/up/x", "V1/Streams(17)/S1/up"]
-        {
-            assert!(!m.matches(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_source_names_its_field() {
-        let good = "name = 'a'\ntopic_template = 'a/{device}'\ndevice = 'topic:device'\nkeys = { ph = 'ph' }";
-        for (from, to, field) in [
-            ("'a/{device}'", "'a/+'", "topic_template"),
-            ("'a/{device}'", "'a/{device'", "topic_template"),
-            ("'a/{device}'", "'{device}/{device}'", "topic_template"),
-            ("'topic:device'", "'topic:dev'", "device"),
-            ("'topic:device'", "''", "device"),
-            ("ph = 'ph'", "ph = 'pH'", "keys.ph"),
-            ("ph = 'ph'", "", "keys"),
-            ("name = 'a'", "name = 'a'\ntime = '/t'", "time_format"),
-            ("name = 'a'", "name = 'a'\ntime_format = 'unix_s'", "time"),
-            ("name = 'a'", "name = 'a'\nvalues = 'v'", "values"),
-            ("name = 'a'", "name = ''", "name"),
-        ] {
-            let wrong = Mapping::new(&source(&good.replace(from, to)), 1).unwrap_err();
-            assert!(matches!(&wrong, Error::Invalid { field: f, .. } if f == field), "{to}: {wrong}");
-        }
     }
 
     /// The records that need `each`, `keys_ptr`, `stream_map`, `value`, `format` or a local time come with the water

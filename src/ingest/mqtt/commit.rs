@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Backoff, Line, Message};
 use crate::error::Result;
-use crate::ingest::decode::{Mapping, decode};
+use crate::ingest::decode::decode;
+use crate::ingest::mapping::Mapping;
 use crate::store::Store;
 use crate::water::observation::{DeadLetter, NewBatch};
 

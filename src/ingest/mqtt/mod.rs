@@ -13,17 +13,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Filter, Packet, Publish, RetainForwardRule, SubAck, SubscribeReasonCode,
 };
+use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, StateError};
-use rumqttc::{Outgoing, v5::mqttbytes};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::config::Mqtt;
 use crate::error::{Error, Result};
-use crate::ingest::decode::Mapping;
+use crate::ingest::mapping::Mapping;
 use crate::store::Store;
 
 /// Room for requests, acknowledgements above all.
@@ -34,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that lasted so long ends a row of failures.
 const STABLE: Duration = Duration::from_secs(30);
 /// How long a clean end may take once all is committed.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How the connection fares, for `/readyz` and the pages. Counts are since the start of the process.
 #[derive(Debug, Default)]
@@ -55,6 +54,24 @@ pub struct MqttStatus {
     pub dead: AtomicU64,
     /// When the last message came, ms since 1970; 0: none yet.
     pub last_message_ms: AtomicI64,
+}
+
+impl MqttStatus {
+    /// As `/readyz` shows it.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let last = self.last_message_ms.load(Relaxed);
+        serde_json::json!({
+            "connected": self.connected.load(Relaxed),
+            "refused": self.refused.load(Relaxed),
+            "connects": self.connects.load(Relaxed),
+            "received": self.received.load(Relaxed),
+            "stored": self.stored.load(Relaxed),
+            "known": self.known.load(Relaxed),
+            "dead": self.dead.load(Relaxed),
+            "last_message_at": (last != 0).then(|| crate::clock::from_ms(last)),
+        })
+    }
 }
 
 /// A message on its way to the committer.
@@ -299,9 +316,8 @@ impl Receiver {
             tracing::error!("mqtt: the committer broke off; the broker sends again what it had");
         }
         if line.status.connected.swap(false, Relaxed) && client.try_disconnect().is_ok() {
-            let farewell = async {
-                while !matches!(events.poll().await, Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(_)) {}
-            };
+            // Until the broker closes: it has then read our acknowledgements. Closing first could discard them.
+            let farewell = async { while events.poll().await.is_ok() {} };
             let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
         tracing::info!("mqtt: disconnected");
