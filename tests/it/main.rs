@@ -2,12 +2,14 @@
 
 mod chaos;
 mod document_docx;
+mod document_pdf;
 mod document_tables;
 mod document_xlsx;
 #[cfg(test)]
 mod import;
 mod influx;
 mod influxd;
+mod picture;
 mod sample;
 #[cfg(test)]
 mod store;
