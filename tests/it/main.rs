@@ -2,6 +2,7 @@
 
 mod chaos;
 mod document_docx;
+#[cfg(test)]
 mod document_pdf;
 mod document_tables;
 mod document_xlsx;
@@ -9,6 +10,7 @@ mod document_xlsx;
 mod import;
 mod influx;
 mod influxd;
+#[cfg(test)]
 mod picture;
 mod sample;
 #[cfg(test)]
