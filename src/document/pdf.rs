@@ -32,7 +32,7 @@ pub struct PdfPictures<'a> {
 /// server renders in [`render_in_child`].
 ///
 /// # Errors
-/// `Invalid` at `documents.fonts` for a folder that cannot be read; `Internal` if the layout fails.
+/// `Invalid` at `documents.fonts_dir` for a folder that cannot be read; `Internal` if the layout fails.
 pub fn render(
     brief: &Brief,
     timeline: &Timeline,

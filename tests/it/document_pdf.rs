@@ -140,7 +140,7 @@ fn a_font_folder_that_is_not_there_is_named() {
     let brief = Brief::new(&sample.timeline);
     let load = |folder: &Path| pdf::missing_glyphs(&brief, &sample.timeline, Some(folder));
     let error = load(Path::new("/nowhere/fonts")).unwrap_err().to_string();
-    assert!(error.starts_with("documents.fonts: /nowhere/fonts"), "{error}");
+    assert!(error.starts_with("documents.fonts_dir: /nowhere/fonts"), "{error}");
     // What is no font is passed over; what is one adds its characters.
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("broken.ttf"), "no font").unwrap();
