@@ -32,7 +32,7 @@ pub struct PdfPictures<'a> {
 /// server renders in [`render_in_child`].
 ///
 /// # Errors
-/// `Invalid` at `documents.fonts` for a folder that cannot be read; `Internal` if the layout fails.
+/// `Invalid` at `documents.fonts_dir` for a folder that cannot be read; `Internal` if the layout fails.
 pub fn render(
     brief: &Brief,
     timeline: &Timeline,
@@ -122,14 +122,14 @@ fn plate(plate: &Plate) -> Value {
 }
 
 /// A hash or an address has no place to break a line at and would run out of its column: a zero-width space after
-/// every eighth character of a long run of Latin letters gives one.
+/// every fourth character of a long run of Latin letters gives one.
 fn breakable(text: &str) -> String {
     const LONG: usize = 24;
     let mut out = String::with_capacity(text.len() + 16);
     for word in text.split_inclusive(|c: char| !c.is_ascii_graphic()) {
         let long = word.chars().take_while(char::is_ascii_graphic).count() > LONG;
         for (i, c) in word.chars().enumerate() {
-            if long && i > 0 && i % 8 == 0 && c.is_ascii_graphic() {
+            if long && i > 0 && i % 4 == 0 && c.is_ascii_graphic() {
                 out.push('\u{200b}');
             }
             out.push(c);

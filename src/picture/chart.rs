@@ -305,3 +305,56 @@ fn stretches<'p>(points: &'p [&'p Bucket]) -> Vec<&'p [&'p Bucket]> {
     }
     cut
 }
+
+#[cfg(test)]
+mod tests {
+    use resvg::usvg::roxmltree::Document;
+
+    use super::super::sample::{rain, series, sightings, start};
+    use super::*;
+
+    fn drawn(series: &[Series], rain: &[RainDay]) -> String {
+        let (from, to) = (start(), start() + 720.hours());
+        let data = Chart { series, rain, sightings: &sightings(), from, to, omitted: 0 };
+        chart(&data, Canvas { id: "c", width: 640, height: chart_height(series.len()) })
+    }
+
+    /// Subpaths of the mean lines.
+    fn lines(svg: &str) -> usize {
+        let doc = Document::parse(svg).unwrap();
+        let means = doc.descendants().filter(|n| n.attribute("stroke-width") == Some("1.4"));
+        means.map(|n| n.attribute("d").unwrap().matches('M').count()).sum()
+    }
+
+    #[test]
+    fn holes_are_not_joined() {
+        assert_eq!(lines(&drawn(&[series("溶解氧", "mg/L", 6.0, 40..41)], &rain())), 1);
+        assert_eq!(lines(&drawn(&[series("溶解氧", "mg/L", 6.0, 8..11)], &rain())), 2);
+        let mut holed = series("溶解氧", "mg/L", 6.0, 8..11);
+        holed.points.remove(60);
+        holed.points.remove(90);
+        assert_eq!(lines(&drawn(&[holed.clone(), holed.clone()], &rain())), 8);
+        // A value alone between two holes is a dot, not a line.
+        holed.points.truncate(1);
+        let svg = drawn(&[holed], &rain());
+        assert_eq!((lines(&svg), svg.matches("<circle").count()), (0, 1));
+    }
+
+    #[test]
+    fn days_without_rain_data_do_not_look_dry() {
+        let dotted = |svg: &str| svg.matches("stroke-dasharray=\"1.5 3\"").count();
+        let mut covered = rain();
+        // One in the legend, one for the four days left out.
+        assert_eq!(dotted(&drawn(&[], &covered)), 2);
+        covered[3].coverage = 0.5;
+        assert_eq!(dotted(&drawn(&[], &covered)), 3);
+        assert_eq!(dotted(&drawn(&[], &[])), 2);
+    }
+
+    #[test]
+    fn every_sighting_is_a_tick() {
+        let svg = drawn(&[], &rain());
+        assert_eq!(svg.matches("v-14").count(), sightings().len());
+        assert!(svg.contains("没有监测数据") && svg.contains("2026-7-1"));
+    }
+}

@@ -53,8 +53,8 @@ pub struct Placer {
     lines: Vec<Pt>,
 }
 
-/// Where a label may go: the directions in the order they are liked, radians, 0 to the right, clockwise.
-pub const BELOW_FIRST: [f64; 8] = [1.571, 4.712, 0.0, 3.142, 0.785, 2.356, 5.498, 3.927];
+/// Where a label may go, in the order liked: degrees, 0 to the right, clockwise.
+const DIRECTIONS: [f64; 8] = [90.0, 270.0, 0.0, 180.0, 45.0, 135.0, 315.0, 225.0];
 
 impl Placer {
     pub fn new(frame: Rect, lines: Vec<Pt>) -> Self {
@@ -115,14 +115,14 @@ impl Placer {
     ) -> Option<(f64, Rect)> {
         let mut best: Option<(f64, Rect)> = None;
         for gap in [3.0, 9.0, 17.0, 27.0, 40.0] {
-            for (i, angle) in BELOW_FIRST.iter().enumerate() {
-                let (dy, dx) = angle.sin_cos();
+            for (i, angle) in DIRECTIONS.iter().enumerate() {
+                let (dy, dx) = angle.to_radians().sin_cos();
                 let far = reach + gap;
                 let rect = Rect::around(at.to(dx * (far + w / 2.0), dy * (far + h / 2.0)), w, h);
                 if !self.frame.holds_rect(&rect) || self.taken.iter().any(|t| t.meets(&rect)) {
                     continue;
                 }
-                let cost = gap + 4.0 * self.lines_in(&rect) + liking(i, &rect);
+                let cost = gap + 8.0 * self.lines_in(&rect) + liking(i, &rect);
                 if best.is_none_or(|(least, _)| cost < least) {
                     best = Some((cost, rect));
                 }
@@ -144,6 +144,9 @@ impl Placer {
 
     #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
     fn lines_in(&self, rect: &Rect) -> f64 {
+        let Rect { x, y, w, h } = *rect;
+        // Half the width of a walked shore.
+        let rect = Rect { x: x - 2.5, y: y - 2.5, w: w + 5.0, h: h + 5.0 };
         self.lines.iter().filter(|&&p| rect.holds(p)).count() as f64
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use geo::BoundingRect;
+
 use super::Canvas;
 use super::labels::{Placer, Rect};
 use super::legend::Legend;
@@ -17,6 +19,18 @@ use crate::patrol::ReportKind;
 
 /// Pixels kept free at the foot for notice, scale and north.
 const FOOT: f64 = 30.0;
+
+/// The height at which a map of `width` pixels is well filled: by the lake's shape, between two fifths and three
+/// quarters of the width.
+#[must_use]
+pub fn map_height(place: &Place, width: u32) -> u32 {
+    let Some(lake) = place.lake.bounding_rect() else { return width / 2 };
+    let shape = lake.height() / (lake.width() * lake.center().y.to_radians().cos()).max(1e-9);
+    let (w, most) = (f64::from(width), f64::from(width) * 0.75);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the width")]
+    let height = ((w - 128.0) * shape + 110.0).clamp(w * 0.4, most) as u32;
+    height
+}
 
 /// Draws the place with its marks. Where the place has a notice (`示意, 非测绘`), it stands on the map.
 /// Labels that find no room are left out; every mark carries its name as a tooltip. With a link on any mark the
@@ -326,4 +340,58 @@ pub fn outfall_shape(at: Pt, level: Option<EvidenceLevel>, subject: bool, title:
         at.y,
         esc(title)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use resvg::usvg::roxmltree::Document;
+
+    use super::super::sample::{marks, place};
+    use super::*;
+
+    const CANVAS: Canvas = Canvas { id: "m", width: 848, height: 420 };
+
+    #[test]
+    fn walked_is_solid_and_not_walked_dotted() {
+        let svg = map(&place(), &marks(), CANVAS);
+        let doc = Document::parse(&svg).unwrap();
+        let shores: Vec<_> = doc
+            .descendants()
+            .filter(|n| {
+                n.attribute("stroke-width") == Some("4.5") && n.attribute("stroke-linejoin").is_some()
+            })
+            .collect();
+        assert_eq!(shores.len(), 3);
+        assert_eq!(shores.iter().filter(|n| n.attribute("stroke-dasharray").is_some()).count(), 1);
+        for words in ["3号排口", "岸段乙", "未巡", "水葫芦 1,240 m²", "示意，非测绘", "200 m", "4号点"]
+        {
+            assert!(svg.contains(&format!(">{words}</text>")), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_frame_is_said() {
+        let mut place = place();
+        place.stations[0].position.lat += 0.05;
+        let mut marks = marks();
+        marks.sightings[0].at.lng -= 0.2;
+        let svg = map(&place, &marks, CANVAS);
+        assert!(svg.contains("1号点在图外；1 处发现在图外"), "{svg}");
+    }
+
+    #[test]
+    fn an_empty_place_is_still_a_picture() {
+        let mut place = place();
+        place.lake = geo::MultiPolygon(vec![]);
+        place.outfalls.clear();
+        place.stations.clear();
+        place.sectors.clear();
+        let svg = map(&place, &MapMarks::default(), CANVAS);
+        assert!(Document::parse(&svg).is_ok() && !svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn scales_are_round() {
+        assert_eq!([999.0, 1.0, 55.0, 24.0].map(scale_length).map(|l| l as u32), [500, 1, 50, 20]);
+    }
 }

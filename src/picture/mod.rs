@@ -25,7 +25,7 @@ use crate::lake::Place;
 use crate::patrol::ReportKind;
 
 pub use chart::{Chart, chart, chart_height};
-pub use map::map;
+pub use map::{map, map_height};
 pub use marks::{HyacinthPatch, MapMarks, OutfallMark, SectorMark, SightingMark, StationMark};
 pub use png::to_png;
 
@@ -75,7 +75,7 @@ impl TimelinePictures {
             omitted: timeline.series.len() - series.len(),
         };
         Self {
-            map_svg: map(place, &MapMarks::of(timeline), canvas("map", 400)),
+            map_svg: map(place, &MapMarks::of(timeline), canvas("map", map_height(place, 640))),
             chart_svg: chart(&drawn, canvas("chart", chart_height(series.len()))),
         }
     }

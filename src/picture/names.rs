@@ -1,5 +1,7 @@
 //! The names on a map.
 
+use std::fmt::Write;
+
 use geo::{BoundingRect, Contains, Coord, Point};
 
 use super::labels::{Placer, Rect};
@@ -24,10 +26,13 @@ pub fn draw(scene: &Scene, placer: Placer) -> String {
     outfalls.sort_by_key(|(rank, _)| *rank);
     let (first, rest): (Vec<_>, Vec<_>) = outfalls.into_iter().partition(|(rank, _)| *rank < 2);
     first.iter().for_each(|(rank, o)| names.outfall(o, *rank == 0));
+    // Few outfalls are all named; of hundreds only where sectors and stations leave room.
+    let few = rest.len() <= 16;
+    rest.iter().filter(|_| few).for_each(|(_, o)| names.outfall(o, false));
     names.sectors();
     names.stations();
     names.patches();
-    rest.iter().for_each(|(_, o)| names.outfall(o, false));
+    rest.iter().filter(|_| !few).for_each(|(_, o)| names.outfall(o, false));
     names.lake();
     names.out
 }
@@ -145,6 +150,17 @@ impl Names<'_> {
     fn write(&mut self, label: &Label, rect: Rect) {
         let base = Pt { x: rect.x, y: rect.y + 13.5 };
         let style = Type { size: SIZE, fill: INK, anchor: "start", halo: Some(label.halo), bold: label.bold };
+        if label.bold {
+            let Rect { x, y, w, h } = rect;
+            let _ = write!(
+                self.out,
+                "<path d=\"M{:.1} {y:.1}h{:.1}v{h}h-{:.1}Z\" fill=\"{}\" fill-opacity=\"0.85\"/>",
+                x - 2.0,
+                w + 4.0,
+                w + 4.0,
+                label.halo
+            );
+        }
         if !label.name.is_empty() {
             svg::text(&mut self.out, base, style, label.name);
         }

@@ -82,6 +82,7 @@ pub struct Type {
     pub anchor: &'static str,
     /// Drawn over a rim of this colour, to stand on lines.
     pub halo: Option<&'static str>,
+    /// Heavier, without a rim.
     pub bold: bool,
 }
 
@@ -96,22 +97,19 @@ impl Type {
 /// A line of text with its baseline at `at`.
 pub fn text(out: &mut String, at: Pt, style: Type, words: &str) {
     let Type { size, fill, anchor, halo, bold } = style;
-    let mut layer = |paint: &str| {
-        let _ = write!(
-            out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" {paint}>{}</text>",
-            at.x,
-            at.y,
-            esc(words)
-        );
-    };
-    if let Some(colour) = halo {
-        let rim = "stroke-width=\"3.5\" stroke-linejoin=\"round\" aria-hidden=\"true\"";
-        layer(&format!("fill=\"{colour}\" stroke=\"{colour}\" {rim}"));
-    }
+    let rim = halo.map_or(String::new(), |colour| {
+        format!(" stroke=\"{colour}\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\"")
+    });
     // One face is embedded: heavier letters are outlined in their own colour, alike in page, PDF and PNG.
-    let heavy = if bold { format!(" stroke=\"{fill}\" stroke-width=\"0.6\"") } else { String::new() };
-    layer(&format!("fill=\"{fill}\"{heavy}"));
+    let heavy = format!(" stroke=\"{fill}\" stroke-width=\"0.5\"");
+    let _ = write!(
+        out,
+        "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" fill=\"{fill}\"{}>{}</text>",
+        at.x,
+        at.y,
+        if bold { &heavy } else { &rim },
+        esc(words)
+    );
 }
 
 /// A straight line.

@@ -2,15 +2,16 @@
 
 mod chaos;
 mod document_docx;
+#[cfg(test)]
+mod document_pdf;
 mod document_tables;
 mod document_xlsx;
 #[cfg(test)]
 mod import;
 mod influx;
 mod influxd;
-mod mosquitto;
-mod mqtt;
-mod mqtt_faults;
+#[cfg(test)]
+mod picture;
 mod sample;
 #[cfg(test)]
 mod store;

@@ -112,3 +112,23 @@ pub fn child_main(job: &Path) -> Result<()> {
     file.sync_all()?;
     Ok(std::fs::rename(&part, &job.output)?)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_layout_that_does_not_end_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("slow");
+        std::fs::write(&program, "#!/bin/sh\necho $$ > \"$2\"\nexec sleep 600\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let noted = folder.path().join("pid");
+        let ended = run(&program, &noted, Duration::from_millis(500));
+        assert!(matches!(ended, Err(Error::Unavailable(_))), "{ended:?}");
+        let pid = std::fs::read_to_string(&noted).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "{pid} still runs");
+    }
+}

@@ -67,7 +67,8 @@ impl Fonts {
 }
 
 fn font_files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let refuse = |e: std::io::Error| Error::invalid("documents.fonts", format!("{}: {e}", folder.display()));
+    let refuse =
+        |e: std::io::Error| Error::invalid("documents.fonts_dir", format!("{}: {e}", folder.display()));
     let is_font = |p: &Path| {
         let ending = p.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         matches!(ending.as_str(), "ttf" | "otf" | "ttc")
