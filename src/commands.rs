@@ -15,7 +15,7 @@ use jijia::demo;
 use jijia::error::{Error, Result};
 use jijia::ingest::column_map::ColumnMap;
 use jijia::ingest::{import_observations, import_reports, mqtt, table};
-use jijia::mirror::{influx, status::InfluxStatus};
+use jijia::mirror::influx::{self, InfluxStatus};
 use jijia::patrol::photo::Limits;
 use jijia::patrol::report::{Arrival, parse_report};
 use jijia::store::{Opener, Store};

@@ -14,7 +14,7 @@ use crate::evidence::timeline::Rules;
 use crate::ingest::mqtt::MqttStatus;
 use crate::lake::Place;
 use crate::lake::geotag::Locator;
-use crate::mirror::status::InfluxStatus;
+use crate::mirror::influx::InfluxStatus;
 use crate::patrol::photo::Limits;
 use crate::patrol::report::Arrival;
 use crate::store::Store;

@@ -12,7 +12,6 @@ use super::problem::{Failure, Problem};
 use crate::document::Format;
 use crate::document::export::export;
 use crate::error::Error;
-use crate::evidence::timeline::After;
 
 /// Sightings of one page.
 const LIMIT: u32 = 50;
@@ -33,16 +32,9 @@ const LIMIT_MAX: u32 = 200;
         (status = 422, body = Problem)))]
 pub(super) async fn list_timeline(State(app): State<App>, uri: axum::http::Uri) -> Result<Response, Failure> {
     let (query, limit) = split_limit(&uri)?;
-    let page = app
-        .store
-        .list_timeline(&query.filter()?, after(&query.cursor)?, limit, &app.place, &app.rules)
-        .await?;
+    let page =
+        app.store.list_timeline(&query.filter()?, query.after()?, limit, &app.place, &app.rules).await?;
     Ok(axum::Json(page).into_response())
-}
-
-/// Where the page begins.
-fn after(cursor: &str) -> Result<Option<After>, Error> {
-    if cursor.is_empty() { Ok(None) } else { cursor.parse().map(Some) }
 }
 
 /// The limit stands beside the filter's own names, which are strict.

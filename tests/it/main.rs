@@ -1,17 +1,17 @@
 //! One binary: every test against the real thing through the front door.
+#![cfg(test)]
 
 mod chaos;
 mod document_docx;
-#[cfg(test)]
 mod document_pdf;
 mod document_tables;
 mod document_xlsx;
-#[cfg(test)]
 mod import;
 mod influx;
 mod influxd;
-#[cfg(test)]
+mod mosquitto;
+mod mqtt;
+mod mqtt_faults;
 mod picture;
 mod sample;
-#[cfg(test)]
 mod store;

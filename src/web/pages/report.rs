@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    evidence::timeline::{EntryRef, Sighting, Version},
+    evidence::timeline::{Sighting, Version},
     water::rain::Weather,
 };
 
