@@ -207,7 +207,7 @@ fn sync_dir(dir: &Path) -> Result<()> {
 }
 
 /// `<root>/ab/cdef….<ending>` for a hash.
-fn by_hash(root: PathBuf, sha256_hex: &str, ending: &str) -> PathBuf {
+fn by_hash(root: &Path, sha256_hex: &str, ending: &str) -> PathBuf {
     let (folder, name) = sha256_hex.split_at(2.min(sha256_hex.len()));
     root.join(folder).join(format!("{name}.{ending}"))
 }

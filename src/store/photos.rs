@@ -157,13 +157,13 @@ impl Store {
     /// Where the sealed original lies.
     #[must_use]
     pub fn original_path(&self, sha256_hex: &str) -> PathBuf {
-        by_hash(self.dir.join("photos"), sha256_hex, "bin")
+        by_hash(&self.dir.join("photos"), sha256_hex, "bin")
     }
 
     /// Where the viewer's copy lies: JPEG, long edge at most 1000, no metadata. HEIC has none.
     #[must_use]
     pub fn preview_path(&self, sha256_hex: &str) -> PathBuf {
-        by_hash(self.dir.join("previews"), sha256_hex, "jpg")
+        by_hash(&self.dir.join("previews"), sha256_hex, "jpg")
     }
 }
 

@@ -137,6 +137,7 @@ fn begin_and_run(conn: &Connection, group: &mut Vec<Job>, answers: &mut Vec<Answ
 
 /// What went wrong in SQLite, by what the caller can do. A commit that fails for another reason than space or a
 /// busy neighbour is `Internal`: fsync must not be tried again (fsyncgate), the process stops writing.
+#[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
 pub(super) fn store_error(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::NoSpace("the disk is full".into()),

@@ -73,8 +73,7 @@ pub(super) async fn overview(
 /// Every mark leads to its timeline.
 fn overview_marks(view: &Overview) -> MapMarks {
     let now = view.cut_off;
-    let begun = view.windows.iter().filter(|w| w.from <= now);
-    let current = begun.last().or_else(|| view.windows.first());
+    let current = view.windows.iter().rfind(|w| w.from <= now).or_else(|| view.windows.first());
     let sectors = current.into_iter().flat_map(|w| &w.sectors).map(|s| SectorMark {
         code: s.sector.code.clone(),
         walked: s.walked_at.is_some(),

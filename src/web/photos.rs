@@ -26,7 +26,7 @@ pub(super) async fn put_photo(
 ) -> Result<Response, Failure> {
     plain_encoding(&headers)?;
     check_sha256(&sha256).map_err(|e| e.under("sha256"))?;
-    let limits = app.settings.photos.clone();
+    let limits = app.settings.photos;
     let mut upload = app.store.begin_upload(limits.max_bytes)?;
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {

@@ -112,7 +112,8 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn list_versions(&self, report: Uuid) -> Result<Vec<Version>> {
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = sqlx::query_as(
+        type Row = (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+        let rows: Vec<Row> = sqlx::query_as(
             "select v.entry, e.body, e.leaf, w.body from report_version v join entry e on e.idx = v.entry
              left join payload w on w.entry = v.entry and w.name = 'reason'
              where v.report = $1 order by v.entry",
@@ -121,7 +122,7 @@ impl Store {
         .fetch_all(&self.readers)
         .await
         .map_err(read_error)?;
-        let version = |(index, body, leaf, reason): (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)| {
+        let version = |(index, body, leaf, reason): Row| {
             let entry: Entry = serde_json::from_slice(&body)
                 .map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))?;
             let reason =
