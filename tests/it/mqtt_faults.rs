@@ -32,9 +32,9 @@ async fn broker_stopped_and_killed_between_messages() {
         broker.publish(TOPIC, messages(round * 500, (round + 1) * 500)).await;
         broker.wait_until_written().await;
         if round % 2 == 0 {
-            broker.kill()
+            broker.kill();
         } else {
-            broker.stop()
+            broker.stop();
         }
         broker.start_again().await;
     }
