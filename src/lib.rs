@@ -10,9 +10,9 @@
 //! - [`picture`] maps and charts as SVG text: one drawing for page, PDF and Word.
 //! - [`mirror`] InfluxDB follows the log; [`document`] Word, PDF, Excel, CSV, GeoJSON from a timeline.
 //! - [`ingest`] MQTT and files in; [`web`] the whole route table, API and pages.
-//! - [`calc`] every computation from the shell; [`demo`] a simulated lake entering by the same front doors.
+//! - [`calc`] every computation from the shell; [`demo`] a service with a broker of its own; the simulated lake comes here.
 //!
-//! # Arrows, never reversed (`tests/it/arrows.rs` reads the `use` lines)
+//! # Arrows, never reversed (read in review for now; a test of the `use` lines is still to be written)
 //! `main` → `demo | calc` → `web | ingest` → `mirror | document` → `store | picture` →
 //! `lake patrol water casework evidence` → `error clock`. Each part receives its own section of the config.
 //!
