@@ -1,4 +1,4 @@
-//! The simulated lake: 90 days entering by the same front doors, then live traffic.
+//! A service on a marked directory with a broker of its own. The simulated days and the live traffic are to come.
 
 pub mod broker;
 
