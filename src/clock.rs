@@ -32,6 +32,9 @@ pub fn from_ms(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
+/// A simulated clock with this time goes with the system's.
+const RELEASED: i64 = i64::MAX;
+
 /// Where "now" comes from: the system, or, in a demo data directory only, a clock moved by hand.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
@@ -54,7 +57,17 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => from_ms(Timestamp::now().as_millisecond()),
-            Self::Simulated(ms) => from_ms(ms.load(Ordering::SeqCst)),
+            Self::Simulated(ms) => match ms.load(Ordering::SeqCst) {
+                RELEASED => Self::System.now(),
+                ms => from_ms(ms),
+            },
+        }
+    }
+
+    /// Lets a simulated clock go with the system's from here on.
+    pub fn release(&self) {
+        if let Self::Simulated(ms) = self {
+            ms.store(RELEASED, Ordering::SeqCst);
         }
     }
 

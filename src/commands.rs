@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use jijia::clock::Clock;
-use jijia::config::Config;
+use jijia::config::{self, Config};
 use jijia::demo;
 use jijia::error::{Error, Result};
 use jijia::ingest::column_map::ColumnMap;
@@ -165,25 +165,35 @@ fn warn_early(store: &Store, config: &Config) {
     }
 }
 
-/// `jijia demo`.
-pub async fn demo(options: demo::Options, mut config: Config) -> Result<()> {
+/// `jijia demo`. Its configuration is the default one whatever the operator's says: no other place, no other broker,
+/// and above all no mirror into a database that holds real values.
+pub async fn demo(options: demo::Options) -> Result<()> {
+    let mut config = config::load(None, [])?;
     let folder = demo::folder(&options)?;
     let broker = demo::broker::Broker::start().await?;
-    let clock = Clock::simulated(demo::begin());
-    let store = Store::open(folder.path(), Opener::Service, clock).await?;
-    config.data.dir = folder.path().to_owned();
+    let begin = demo::begin();
+    let store = Store::open(folder.path(), Opener::Service, Clock::simulated(begin)).await?;
+    folder.path().clone_into(&mut config.data.dir);
     config.server.listen = options.listen;
     config.mqtt.host = broker.address().ip().to_string();
     config.mqtt.port = broker.address().port();
-    config.mqtt.tls = false;
     let (stop, stopping) = watch::channel(false);
     let service = start(&config, store.clone(), &stopping).await?;
-    let lake = demo::Lake { app: service.app.clone(), broker: broker.clone(), seed: options.seed };
-    demo::fill(&lake).await?;
-    say(&demo::welcome(service.address, &broker, folder.path(), &lake));
-    let live = tokio::spawn(async move { demo::live(lake).await });
-    let ended = until_told(&store).await;
-    live.abort();
+    let lake = demo::Lake { app: service.app.clone(), broker: broker.clone(), seed: options.seed, begin };
+    say(&format!("演示数据：正在走过 {} 天 …\n", demo::DAYS));
+    let bar = bar(demo::DAYS.unsigned_abs());
+    let told = until_told(&store);
+    tokio::pin!(told);
+    let ended = tokio::select! {
+        filled = demo::fill(&lake, &bar) => match filled {
+            Ok(()) => {
+                say(&demo::welcome(service.address, &broker, folder.path()));
+                tokio::select! { ended = &mut told => ended, () = demo::live(lake) => Ok(()) }
+            }
+            Err(error) => Err(error),
+        },
+        ended = &mut told => ended,
+    };
     wind_up(service, &stop).await;
     ended
 }

@@ -131,7 +131,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
 async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
     match command {
         Command::Serve => commands::serve(config).await.map(|()| ExitCode::SUCCESS),
-        Command::Demo(options) => commands::demo(options, config).await.map(|()| ExitCode::SUCCESS),
+        Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
         Command::Config(ConfigCommand::Show) => {

@@ -27,7 +27,7 @@ use crate::patrol::ReportKind;
 pub use chart::{Chart, chart, chart_height};
 pub use map::{map, map_height};
 pub use marks::{HyacinthPatch, MapMarks, OutfallMark, SectorMark, SightingMark, StationMark};
-pub use png::to_png;
+pub use png::{to_png, to_rgb};
 
 /// What a picture is drawn on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

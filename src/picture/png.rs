@@ -15,6 +15,21 @@ const MAX_WIDTH_PX: u32 = 4000;
 /// # Errors
 /// `Invalid` for a width of 0 or over 4,000 pixels; `Internal` for text that is not SVG.
 pub fn to_png(svg: &str, width_px: u32) -> Result<Vec<u8>> {
+    draw(svg, width_px)?.encode_png().map_err(|e| Error::Internal(format!("picture: {e}")))
+}
+
+/// Draws `svg` as plain pixels, `width_px` wide; what it leaves open is black.
+///
+/// # Errors
+/// As [`to_png`].
+pub fn to_rgb(svg: &str, width_px: u32) -> Result<image::RgbImage> {
+    let pixels = draw(svg, width_px)?;
+    let colours = pixels.data().as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
+    image::RgbImage::from_raw(pixels.width(), pixels.height(), colours)
+        .ok_or_else(|| Error::Internal("picture: size and pixels differ".into()))
+}
+
+fn draw(svg: &str, width_px: u32) -> Result<tiny_skia::Pixmap> {
     if width_px == 0 || width_px > MAX_WIDTH_PX {
         return Err(Error::invalid("width_px", format!("{width_px}; allowed: 1 to {MAX_WIDTH_PX}")));
     }
@@ -26,7 +41,7 @@ pub fn to_png(svg: &str, width_px: u32) -> Result<Vec<u8>> {
     let mut pixels = tiny_skia::Pixmap::new(width_px, height_px)
         .ok_or_else(|| Error::Internal(format!("picture of {width_px} × {height_px} pixels")))?;
     resvg::render(&tree, tiny_skia::Transform::from_scale(zoom, zoom), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|e| Error::Internal(format!("picture: {e}")))
+    Ok(pixels)
 }
 
 fn options() -> usvg::Options<'static> {
