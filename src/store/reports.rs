@@ -14,9 +14,8 @@ use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Match, Place};
-use crate::patrol::report::{
-    Amendment, CorrectionAction, CorrectionBody, NO_OUTFALL, NewReport, Record, amended, check_record,
-};
+use crate::patrol::correction::{self, Amendment, CorrectionAction, CorrectionBody, NO_OUTFALL};
+use crate::patrol::report::{NewReport, Record, locate};
 use crate::patrol::walk::NewPatrol;
 
 /// A receipt, and whether this call made the entry or an earlier one did.
@@ -48,7 +47,7 @@ impl Store {
         self.writer.run(move |tx| add_report(tx, &report)).await
     }
 
-    /// Adds a correction of the report `id`.
+    /// Adds a correction of the report `id`, judged by the place with `place_hash`, whose index is `locator`.
     ///
     /// # Errors
     /// `NotFound` for an unknown report, `Conflict` for a withdrawn one or a taken id, `Invalid` if the corrected
@@ -58,13 +57,13 @@ impl Store {
         id: Uuid,
         body: Vec<u8>,
         correction: CorrectionBody,
-        place: Arc<Place>,
+        place_hash: Hash,
         locator: Arc<Locator>,
     ) -> Result<Added> {
         let received_at = self.clock.now();
         self.writer
             .run(move |tx| {
-                let judge = Judge { place: &place, locator: &locator, received_at };
+                let judge = Judge { place_hash, locator: &locator, received_at };
                 add_correction(tx, id, &body, &correction, &judge)
             })
             .await
@@ -323,7 +322,7 @@ fn add_geotag(tx: &Tx<'_>, entry: u64, place_hash: &Hash, geotag: &Geotag) -> Re
 
 /// By what a version is judged.
 struct Judge<'a> {
-    place: &'a Place,
+    place_hash: Hash,
     locator: &'a Locator,
     received_at: Timestamp,
 }
@@ -337,11 +336,17 @@ fn add_correction(
 ) -> Result<Added> {
     let body_sha256: Hash = Sha256::digest(body).into();
     if let Some(receipt) = known_submission(tx, c.id, &body_sha256)? {
+        let of_report: (bool,) = tx.row(
+            "select exists (select 1 from report_version where report = ?1 and entry = ?2)",
+            (report.as_bytes(), receipt.index),
+        )?;
+        if !of_report.0 {
+            return Err(Error::Conflict(format!("id {} is taken by a correction of another report", c.id)));
+        }
         return Ok(Added { receipt, new: false });
     }
     let (row, old_entry, old) = head_of(tx, report)?;
-    let (record, changed) = apply(c, &old, judge.received_at)?;
-    let geotag = check_record(&record, judge.place, judge.locator).map_err(|e| e.under("amend"))?;
+    let (record, changed, geotag) = correction::apply(c, &old, judge.received_at, judge.locator)?;
     let note = c.amend.as_ref().and_then(|a: &Amendment| a.note.as_ref());
     let texts = [("note", note), ("name", c.person.name.as_ref()), ("reason", Some(&c.reason))];
     let payloads = payloads(json(&record)?, &body_sha256, texts)?;
@@ -364,18 +369,8 @@ fn add_correction(
         person: &row.person,
         ..row.borrowed()
     };
-    write_version(tx, &row, receipt.index, c.action.as_str(), &record, geotag.as_ref(), &judge.place.hash)?;
+    write_version(tx, &row, receipt.index, c.action.as_str(), &record, geotag.as_ref(), &judge.place_hash)?;
     Ok(Added { receipt, new: true })
-}
-
-fn apply(c: &CorrectionBody, old: &Record, received_at: Timestamp) -> Result<(Record, Vec<String>)> {
-    match (c.action, &c.amend) {
-        (CorrectionAction::Amend, Some(a)) => amended(old, a, received_at),
-        (CorrectionAction::ChooseOutfall, _) => {
-            Ok((Record { outfall: c.outfall.clone(), ..old.clone() }, vec!["outfall".into()]))
-        }
-        _ => Ok((old.clone(), Vec::new())),
-    }
 }
 
 struct OwnedRow {
@@ -471,11 +466,7 @@ fn judge_again(tx: &mut Tx<'_>, place: &Place, locator: &Locator, step: u32) -> 
             tx.find("select body from payload where entry = ?1 and name = 'record'", (head,))?;
         // An erased record cannot be judged again; its old result stays.
         let record = body.map(|(b,)| read_record(&b)).transpose()?;
-        let geotag = record.as_ref().and_then(|r| {
-            let p = r.position.as_ref()?;
-            let at = crate::lake::crs::to_wgs84(p.crs, p.lng, p.lat).ok()?;
-            Some(locator.geotag(at, p.accuracy_m))
-        });
+        let geotag = record.as_ref().and_then(|r| locate(r, locator));
         if let Some(g) = &geotag {
             add_geotag(tx, *head, &place.hash, g)?;
         }

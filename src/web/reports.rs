@@ -3,13 +3,16 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::app::{App, Json, device_time};
 use super::problem::{Failure, Problem};
 use crate::error::Error;
 use crate::evidence::entry::Receipt;
-use crate::patrol::report::{CorrectionBody, ReportBody, parse_correction, parse_report};
+use crate::evidence::timeline::{Sighting, Version};
+use crate::patrol::correction::{CorrectionBody, parse_correction};
+use crate::patrol::report::{ReportBody, parse_report};
 use crate::patrol::walk::{PatrolBody, parse_patrol};
 use crate::store::Added;
 
@@ -44,14 +47,26 @@ pub(super) async fn add_report(
     Ok(receipt(app.store.add_report(report).await?, location))
 }
 
+/// A report as it stands, and all that it ever said.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    sighting: Sighting,
+    /// Oldest first.
+    versions: Vec<Version>,
+}
+
 /// A report as it stands now: every field in words, its photos and whether they have come, where it lies, its
-/// corrections and its place in the log.
+/// corrections and its place in the log. `versions` holds what it said at every step, the first one included, with the
+/// canonical bytes of each entry.
 #[utoipa::path(get, path = "/api/v1/reports/{id}", tag = "reports", params(("id" = Uuid, Path)),
     responses((status = 200, body = Object, description = "The report as the timeline shows it"),
         (status = 404, body = Problem)))]
 pub(super) async fn get_report(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
-    let sighting = app.store.get_sighting(uuid(&id)?, &app.place, &app.rules).await?;
-    Ok(axum::Json(sighting).into_response())
+    let id = uuid(&id)?;
+    let sighting = app.store.get_sighting(id, &app.place, &app.rules).await?;
+    let versions = app.store.list_versions(id).await?;
+    Ok(axum::Json(Report { sighting, versions }).into_response())
 }
 
 /// Corrects or withdraws a report, or chooses among its outfalls. The old version stays in the log.
@@ -67,7 +82,7 @@ pub(super) async fn add_correction(
     let report = uuid(&id)?;
     let correction = parse_correction(&body, &app.place)?;
     let added =
-        app.store.add_correction(report, body.to_vec(), correction, app.place.clone(), app.locator.clone());
+        app.store.add_correction(report, body.to_vec(), correction, app.place.hash, app.locator.clone());
     Ok(receipt(added.await?, format!("/api/v1/reports/{report}")))
 }
 

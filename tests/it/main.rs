@@ -1,6 +1,10 @@
 //! One binary: every test against the real thing through the front door.
 #![cfg(test)]
 
+mod api_again;
+mod api_corrections;
+mod api_photos;
+mod api_refusals;
 mod chaos;
 mod document_docx;
 mod document_pdf;
@@ -14,4 +18,5 @@ mod mqtt;
 mod mqtt_faults;
 mod picture;
 mod sample;
+mod service;
 mod store;
