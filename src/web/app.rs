@@ -14,13 +14,13 @@ use super::problem::Failure;
 use crate::document::export::Office;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::Rules;
-use crate::ingest::mqtt::MqttStatus;
 use crate::lake::Place;
 use crate::lake::geotag::Locator;
 use crate::mirror::influx::InfluxStatus;
 use crate::patrol::photo::Limits;
 use crate::patrol::report::Arrival;
 use crate::store::Store;
+use crate::water::intake::MqttStatus;
 
 /// Most bytes of a refused body that are still read, and how long.
 const DISCARD_MAX: usize = 128 << 20;

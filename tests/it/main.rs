@@ -3,9 +3,14 @@
 
 mod api_again;
 mod api_corrections;
+mod api_description;
 mod api_photos;
 mod api_refusals;
+mod api_timeline;
+mod arrows;
 mod chaos;
+mod cli;
+mod cli_serve;
 mod document_docx;
 mod document_pdf;
 mod document_tables;

@@ -40,12 +40,19 @@ impl Service {
 
     /// On `dir`, with another place or another clock; what was judged by another place is judged again first.
     pub async fn start_at(dir: &Path, place: Place, clock: Clock) -> Self {
+        Self::start_with(dir, place, clock, |_| {}).await
+    }
+
+    /// The same with other limits.
+    pub async fn start_with(dir: &Path, place: Place, clock: Clock, set: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings();
+        set(&mut settings);
         let store = Store::open(dir, Opener::Service, clock).await.unwrap();
         store.empty_tmp().unwrap();
         store.add_place(place.hash).await.unwrap();
         let (locator, place) = (Arc::new(Locator::new(&place)), Arc::new(place));
         while store.judge_again(place.clone(), locator.clone(), 100).await.unwrap() > 0 {}
-        let app = App { store, place, locator, rules: Arc::new(rules()), settings: Arc::new(settings()) };
+        let app = App { store, place, locator, rules: Arc::new(rules()), settings: Arc::new(settings) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -1,0 +1,218 @@
+//! The timeline through HTTP: every filter, paging while reports come in, the documents.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::service::{Service, id, report, with};
+
+/// 16:00 on 1 November 2026 in 北京时间.
+fn base() -> Timestamp {
+    "2026-11-01T08:00:00Z".parse().unwrap()
+}
+
+fn hours(n: i64) -> String {
+    (base() + SignedDuration::from_hours(n)).to_string()
+}
+
+/// A service with a patrol and seven reports, one hour apart: four outflows at 3号, 3号, 1号 and 7号排口, hyacinth at
+/// 3号, nothing found without a position, and one far off.
+async fn start() -> (tempfile::TempDir, Service) {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    let patrol = json!({"id": id(100), "person": {"id": "p-7"}, "started_at": hours(-1), "ended_at": hours(8),
+        "sectors": ["JJH-AD-01"]});
+    service.post("/api/v1/patrols", &patrol).await.created();
+    let at = |n: u32, lng: f64, lat: f64| {
+        let position = json!({"lng": lng, "lat": lat, "crs": "wgs84", "accuracy_m": 5});
+        with(with(report(n), "/position", position), "/observed_at", json!(hours(i64::from(n))))
+    };
+    let mut all = vec![
+        at(0, 113.114079, 29.39928),
+        with(at(1, 113.114079, 29.39928), "/patrol", json!(id(100))),
+        at(2, 113.11281, 29.395396),
+        at(3, 113.104391, 29.39953),
+    ];
+    let plain = |n| with(at(n, 113.114079, 29.39928), "/sewage", Value::Null);
+    all.push(with(plain(4), "/kind", json!("water_hyacinth")));
+    let nothing = with(with(plain(5), "/kind", json!("nothing_found")), "/position", Value::Null);
+    all.push(with(nothing, "/no_position", json!("室内")));
+    all.push(at(6, 113.2, 29.5));
+    for body in all {
+        service.post("/api/v1/reports", &body).await.created();
+    }
+    (dir, service)
+}
+
+/// Numbers of the reports on a page, in its order.
+fn numbers(page: &Value) -> Vec<u32> {
+    let rows = page["rows"].as_array().unwrap().iter().filter(|r| r["row"] == "sighting");
+    rows.map(|r| (0..200).find(|n| r["id"] == id(*n)).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_filter_narrows() {
+    let (_dir, service) = start().await;
+    let (from, to) = (hours(2), hours(4));
+    let cases = [
+        (String::new(), vec![6, 5, 4, 3, 2, 1, 0]),
+        ("outfall=JJH-PK-0003".into(), vec![4, 1, 0]),
+        ("unit=CT".into(), vec![3, 2]),
+        ("sector=JJH-AD-05".into(), vec![3]),
+        ("kind=sewage_outflow".into(), vec![6, 3, 2, 1, 0]),
+        (format!("patrol={}", id(100)), vec![1]),
+        (format!("from={from}&to={to}"), vec![3, 2]),
+        ("from=2026-11-01&to=2026-11-01".into(), vec![6, 5, 4, 3, 2, 1, 0]),
+        ("from=2026-11-02".into(), vec![]),
+        (format!("datetime={from}%2F{to}"), vec![4, 3, 2]),
+        (format!("datetime={from}/.."), vec![6, 5, 4, 3, 2]),
+        (format!("datetime={from}"), vec![2]),
+        ("bbox=113.11,29.398,113.115,29.4".into(), vec![4, 1, 0]),
+        ("outfall=JJH-PK-0003&kind=water_hyacinth".into(), vec![4]),
+        (format!("outfall=&kind=&cursor=&limit=2&to={}", hours(9)), vec![6, 5]),
+    ];
+    for (query, expected) in cases {
+        let page = service.get(&format!("/api/v1/timeline?{query}")).await;
+        assert_eq!(page.status, 200, "{query}: {}", page.text());
+        assert_eq!(numbers(&page.json()), expected, "{query}");
+    }
+    let page = service.get("/api/v1/timeline?outfall=JJH-PK-0003").await.json();
+    assert_eq!(page["log_size"], service.log_size().await);
+    assert_eq!(page["log_root"], service.get("/api/v1/head").await.json()["log_root"]);
+    assert_eq!(page["filter"]["outfall"], "JJH-PK-0003");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_questions_are_answered_by_what_is_allowed() {
+    let (_dir, service) = start().await;
+    for (query, field, words) in [
+        ("outfall=JJH-PK-9999", "outfall", "JJH-PK-0003"),
+        ("sector=X", "sector", "JJH-AD-01"),
+        ("unit=X", "unit", "CT"),
+        ("kind=fire", "kind", "nothing_found"),
+        ("patrol=7", "patrol", "UUID"),
+        ("from=July", "from", "RFC 3339"),
+        ("to=2026-13-01", "to", "RFC 3339"),
+        ("from=2026-11-02&to=2026-11-01", "to", "after"),
+        ("datetime=yesterday", "datetime", "a/b"),
+        ("datetime=../..", "datetime", "a/b"),
+        ("datetime=2026-11-01T00:00:00Z&from=2026-11-01", "datetime", "one or the other"),
+        ("bbox=113,29,112,30", "bbox", "west,south,east,north"),
+        ("bbox=1,2,3", "bbox", "west,south,east,north"),
+        ("cursor=two", "cursor", "next"),
+        ("cursor=1.-1", "cursor", "next"),
+        ("cursor=99999999999999999999.1", "cursor", "next"),
+        ("limit=0", "limit", "1 to 200"),
+        ("limit=201", "limit", "1 to 200"),
+        ("limit=x", "limit", "1 to 200"),
+        ("order=asc", "order", "desc"),
+        ("outfal=JJH-PK-0003", "query", "outfall"),
+    ] {
+        let problem = service.get(&format!("/api/v1/timeline?{query}")).await.problem(422, field);
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{query}: {problem}");
+    }
+    let size = service.log_size().await;
+    service.get("/api/v1/timeline.csv?outfall=JJH-PK-9999").await.problem(422, "outfall");
+    service.get("/api/v1/timeline.exe").await.problem(404, "");
+    assert_eq!(service.log_size().await, size, "a refused export is no entry");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_complete_and_hold_still_while_reports_come_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    // Many at one and the same instant: the entry decides.
+    let seen = |n: u32| json!((base() + SignedDuration::from_mins(i64::from(n / 5))).to_string());
+    let body = |n: u32| with(report(n), "/observed_at", seen(n));
+    for n in 0..60 {
+        service.post("/api/v1/reports", &body(n)).await.created();
+    }
+    let (mut found, mut cursor, mut new) = (Vec::new(), String::new(), 60);
+    loop {
+        let page = service.get(&format!("/api/v1/timeline?limit=7&cursor={cursor}")).await.json();
+        let here = numbers(&page);
+        assert!(here.len() <= 7);
+        found.extend(here);
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = next.to_owned();
+        // One newer than everything, after the first page is out.
+        service.post("/api/v1/reports", &with(body(new), "/observed_at", json!(hours(20)))).await.created();
+        new += 1;
+    }
+    assert!(new > 64);
+    assert_eq!(found, (0..60).rev().collect::<Vec<_>>());
+    // A whole page ends without another.
+    let all = service.get("/api/v1/timeline?limit=200").await.json();
+    assert_eq!((numbers(&all).len() as u32, &all["next"]), (new, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_have_their_media_types_and_each_is_an_entry() {
+    let (dir, service) = start().await;
+    let size = service.log_size().await;
+    let office = "application/vnd.openxmlformats-officedocument.";
+    let cases = [
+        ("docx", format!("{office}wordprocessingml.document"), &b"PK"[..]),
+        ("xlsx", format!("{office}spreadsheetml.sheet"), b"PK"),
+        ("pdf", "application/pdf".into(), b"%PDF-"),
+        ("csv", "text/csv; charset=utf-8".into(), b"\xEF\xBB\xBF"),
+        ("geojson", "application/geo+json".into(), b"{"),
+    ];
+    for (n, (ending, media_type, begins)) in (0..).zip(cases) {
+        let file =
+            service.get(&format!("/api/v1/timeline.{ending}?outfall=JJH-PK-0003&from=2026-11-01")).await;
+        assert_eq!(file.status, 200, "{ending}: {}", String::from_utf8_lossy(&file.body));
+        assert_eq!(file.header("content-type"), Some(media_type.as_str()));
+        assert!(file.body.starts_with(begins), "{ending}");
+        let name = format!("attachment; filename=\"jijia-timeline-{}.{ending}\"", size + n);
+        assert_eq!(file.header("content-disposition"), Some(name.as_str()));
+        assert_eq!(service.log_size().await, size + n + 1);
+        let entry = newest_entry(dir.path());
+        assert_eq!((&entry["type"], &entry["format"]), (&json!("export"), &json!(ending)));
+        assert_eq!(entry["sha256"], crate::service::sha256_of(&file.body));
+        assert_eq!(entry["log_size"], size + n);
+    }
+    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+}
+
+fn newest_entry(dir: &std::path::Path) -> Value {
+    let db = rusqlite::Connection::open(dir.join("jijia.db")).unwrap();
+    let sql = "select body from entry order by idx desc limit 1";
+    let body: Vec<u8> = db.query_row(sql, [], |r| r.get(0)).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_looks_like_a_formula_stays_text() {
+    let (_dir, service) = start().await;
+    let notes = ["=cmd|' /C calc'!A0", "+1", "-2", "@SUM(A1)", "\t=1", "＝1"];
+    for (n, note) in (50..).zip(notes) {
+        let body = with(with(report(n), "/note", json!(note)), "/observed_at", json!(hours(7)));
+        service.post("/api/v1/reports", &body).await.created();
+    }
+    let csv = service.get("/api/v1/timeline.csv").await;
+    let cells: BTreeSet<String> = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(&csv.body[3..])
+        .into_records()
+        .flat_map(|r| r.unwrap().iter().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    for note in notes {
+        assert!(cells.contains(&format!("'{note}")), "{note:?} in {cells:?}");
+    }
+    let xlsx = service.get("/api/v1/timeline.xlsx").await;
+    let mut book = zip::ZipArchive::new(std::io::Cursor::new(xlsx.body)).unwrap();
+    let parts: Vec<String> = book.file_names().map(str::to_owned).collect();
+    for part in parts.iter().filter(|p| p.starts_with("xl/worksheets/sheet")) {
+        let mut xml = String::new();
+        book.by_name(part).unwrap().read_to_string(&mut xml).unwrap();
+        assert!(!xml.contains("<f>"), "{part} holds a formula");
+    }
+    // JSON and GeoJSON say what was said.
+    let page = service.get("/api/v1/timeline?limit=10").await.json();
+    assert!(page.to_string().contains(r#""note":"=cmd|' /C calc'!A0""#));
+    assert!(service.get("/api/v1/timeline.geojson").await.text().contains("=cmd|' /C calc'!A0"));
+}
