@@ -82,6 +82,7 @@ pub fn router(app: App) -> Router {
         .layer(header(header::REFERRER_POLICY, "same-origin"))
         .layer(timeout)
         .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn(problem::envelope))
         .with_state(app)
 }
 

@@ -43,7 +43,7 @@ async fn fields_are_corrected_and_every_version_stays() {
     let steps = [
         json!({"sewage": {"flow": "large", "colour": "black"}}),
         json!({"position": moved, "note": "在一号排口", "add_photos": [sha256_of(&photo)]}),
-        json!({"kind": "other", "observed_at": "2026-07-01T08:00:00+08:00"}),
+        json!({"kind": "other", "observed_at": "2025-07-01T08:00:00+08:00"}),
     ];
     for (n, what) in (10..).zip(steps) {
         let receipt = service.post(&to, &amend(n, what)).await.created();
@@ -51,7 +51,7 @@ async fn fields_are_corrected_and_every_version_stays() {
     }
     let now = shown(&service, 1).await;
     assert_eq!((&now["kind"], &now["note"]), (&json!("other"), &json!("在一号排口")));
-    assert_eq!(now["observed_at"], "2026-07-01T00:00:00Z");
+    assert_eq!(now["observed_at"], "2025-07-01T00:00:00Z");
     assert_eq!(now["outfall"]["code"], "JJH-PK-0001");
     assert_eq!(now["photos"][0]["stored"], true);
     assert!(now["facts"].to_string().contains('黑'), "{now}");

@@ -109,7 +109,7 @@ async fn bodies_that_are_no_report_at_all() {
     let note = with(report(1), "/note", json!("水".repeat(3_500_000))).to_string().into_bytes();
     assert!(note.len() > 10_000_000);
     let plain: &[(&str, &str)] = &[];
-    let cases: [(&str, &[(&str, &str)], Vec<u8>, u16, &str, &str); 12] = [
+    let cases: [(&str, &[(&str, &str)], Vec<u8>, u16, &str, &str); 13] = [
         ("NaN", plain, number("NaN"), 422, "position.lat", ""),
         ("Infinity", plain, number("Infinity"), 422, "position.lat", ""),
         ("1e999", plain, number("1e999"), 422, "position.lat", "number out of range"),
@@ -120,6 +120,7 @@ async fn bodies_that_are_no_report_at_all() {
         ("deep", plain, [b"{\"id\":", "[".repeat(100_000).as_bytes()].concat(), 422, "id", "UUID"),
         ("10 MB note", plain, note, 413, "body", "allowed: 1048576 bytes"),
         ("gzip", &[("content-encoding", "gzip")], gzip, 415, "Content-Encoding", "allowed: identity"),
+        ("gzip, not said", plain, vec![0x1f, 0x8b, 8, 0, 0, 0], 422, "", "expected value"),
         ("br", &[("content-encoding", "br")], good.clone().into_bytes(), 415, "Content-Encoding", "identity"),
         ("clock", &[("device-time", "yesterday")], good.clone().into_bytes(), 422, "Device-Time", "RFC 3339"),
     ];
@@ -295,6 +296,10 @@ async fn what_is_not_there_is_not_found() {
     }
     bench.service.get(&format!("/api/v1/photos/{}", "ab".repeat(32))).await.problem(404, "");
     bench.service.get("/api/v1/photos/..%2f..%2fjijia.db").await.problem(404, "");
+    bench.service.get("/api/docs/nothing.js").await.problem(404, "");
     let deleted = bench.service.send("DELETE", &format!("/api/v1/reports/{}", id(9)), &[], b"").await;
-    assert_eq!(deleted.status, 405);
+    assert_eq!(deleted.problem(405, "")["code"], "method_not_allowed");
+    assert_eq!(deleted.header("allow"), Some("GET,HEAD"));
+    bench.service.get("/api/v1/photos/%ff").await.problem(400, "address");
+    bench.service.get("/api/v1/timeline?outfall=%ff").await.problem(422, "outfall");
 }

@@ -3,14 +3,20 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use jijia::clock::beijing;
 use serde_json::{Value, json};
 
 use crate::service::{Service, id, report, with};
 
-/// 16:00 on 1 November 2026 in 北京时间.
+/// 16:00 in 北京时间, twenty days ago.
 fn base() -> Timestamp {
-    "2026-11-01T08:00:00Z".parse().unwrap()
+    let day = beijing(Timestamp::now()).date() - 20.days();
+    format!("{day}T16:00:00+08:00").parse().unwrap()
+}
+
+fn day(n: i64) -> String {
+    beijing(base() + SignedDuration::from_hours(24 * n)).date().to_string()
 }
 
 fn hours(n: i64) -> String {
@@ -64,8 +70,8 @@ async fn every_filter_narrows() {
         ("kind=sewage_outflow".into(), vec![6, 3, 2, 1, 0]),
         (format!("patrol={}", id(100)), vec![1]),
         (format!("from={from}&to={to}"), vec![3, 2]),
-        ("from=2026-11-01&to=2026-11-01".into(), vec![6, 5, 4, 3, 2, 1, 0]),
-        ("from=2026-11-02".into(), vec![]),
+        (format!("from={0}&to={0}", day(0)), vec![6, 5, 4, 3, 2, 1, 0]),
+        (format!("from={}&to={}", day(1), day(2)), vec![]),
         (format!("datetime={from}%2F{to}"), vec![4, 3, 2]),
         (format!("datetime={from}/.."), vec![6, 5, 4, 3, 2]),
         (format!("datetime={from}"), vec![2]),
@@ -148,6 +154,64 @@ async fn pages_are_complete_and_hold_still_while_reports_come_in() {
     assert_eq!((numbers(&all).len() as u32, &all["next"]), (new, &Value::Null));
 }
 
+/// Values of a station every hour but for the hours that `silent` names, and rain in some of them.
+async fn observe(service: &Service, silent: std::ops::Range<i64>) {
+    let one = |property: &str, station: &str, hour: i64, value: i64| json!({"station": station, "property": property, "observed_at": hours(hour), "value": value});
+    let heard = (-30..120).filter(|h| !silent.contains(h)).map(|h| one("wt", "JJH-S1", h, 20));
+    let rain = (-30..120).map(|h| one("rain", "JJH-R1", h, i64::from(h % 5 == 0)));
+    let body = json!({"id": id(900), "observations": heard.chain(rain).collect::<Vec<_>>()});
+    service.post("/api/v1/observations", &body).await.created();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_derived_stands_on_exactly_one_page_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    // Nobody walked; a sighting every seven hours for five days; a station silent for two days; rain every day.
+    for n in 0..17 {
+        let body = with(report(n), "/observed_at", json!(hours(i64::from(n) * 7)));
+        service.post("/api/v1/reports", &body).await.created();
+    }
+    observe(&service, 40..88).await;
+    let derived = |page: &Value| -> Vec<String> {
+        let rows = page["rows"].as_array().unwrap().iter().filter(|r| r["row"] != "sighting");
+        rows.map(Value::to_string).collect()
+    };
+    let period = format!("from={}&to={}", hours(-20), hours(118));
+    for filter in ["", "sector=JJH-AD-02&"] {
+        let whole =
+            derived(&service.get(&format!("/api/v1/timeline?{filter}{period}&limit=200")).await.json());
+        for words in ["not_patrolled", "sensor_silent", "\"row\":\"rain\""] {
+            assert!(whole.iter().any(|r| r.contains(words)), "{words}: {whole:#?}");
+        }
+        for limit in 1..5 {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let address = format!("/api/v1/timeline?{filter}{period}&limit={limit}&cursor={cursor}");
+                let page = service.get(&address).await.json();
+                found.extend(derived(&page));
+                let Some(next) = page["next"].as_str() else { break };
+                cursor = next.to_owned();
+            }
+            assert_eq!(found, whole, "{limit} on a page");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_phone_of_another_age_does_not_hide_the_gaps_of_today() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    for (n, seen) in [(1, "2001-05-01T08:00:00Z".to_owned()), (2, hours(0)), (3, hours(100))] {
+        service.post("/api/v1/reports", &with(report(n), "/observed_at", json!(seen))).await.created();
+    }
+    let page = service.get("/api/v1/timeline").await.json();
+    let rows = page["rows"].as_array().unwrap();
+    let newest = rows.iter().find(|r| r["kind"] == "not_patrolled").unwrap()["from"].as_str().unwrap();
+    let newest: Timestamp = newest.parse().unwrap();
+    assert!(Timestamp::now().duration_since(newest) < SignedDuration::from_hours(48), "{newest}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_have_their_media_types_and_each_is_an_entry() {
     let (dir, service) = start().await;
@@ -162,7 +226,7 @@ async fn documents_have_their_media_types_and_each_is_an_entry() {
     ];
     for (n, (ending, media_type, begins)) in (0..).zip(cases) {
         let file =
-            service.get(&format!("/api/v1/timeline.{ending}?outfall=JJH-PK-0003&from=2026-11-01")).await;
+            service.get(&format!("/api/v1/timeline.{ending}?outfall=JJH-PK-0003&from={}", day(0))).await;
         assert_eq!(file.status, 200, "{ending}: {}", String::from_utf8_lossy(&file.body));
         assert_eq!(file.header("content-type"), Some(media_type.as_str()));
         assert!(file.body.starts_with(begins), "{ending}");

@@ -275,14 +275,14 @@ fn calc_geotag_finds_every_shipped_outfall_and_names_bad_lines() {
 }
 
 const REPORTS: &str = "编号,发现时间,问题类型,经度,纬度,坐标系,精度,描述,是否有水流,颜色程度\n\
-    1,2026-07-14 05:20,旱天排水,113.114079,29.39928,WGS84,8,=出水浑浊,中,2\n\
-    2,2026-07-14 06:20,无异常,,,,,,,\n\
-    3,2026-07-14 07:20,水葫芦,29.39928,113.114079,WGS84,8,,,\n\
-    4,2026-07-14 08:20,污水,113.2,29.5,WGS84,8,,,\n\
-    5,2026-07-14 09:20,污水,113.114079,29.39928,WGS84,8,,小,5\n";
+    1,2025-07-14 05:20,旱天排水,113.114079,29.39928,WGS84,8,=出水浑浊,中,2\n\
+    2,2025-07-14 06:20,无异常,,,,,,,\n\
+    3,2025-07-14 07:20,水葫芦,29.39928,113.114079,WGS84,8,,,\n\
+    4,2025-07-14 08:20,污水,113.2,29.5,WGS84,8,,,\n\
+    5,2025-07-14 09:20,污水,113.114079,29.39928,WGS84,8,,小,5\n";
 const PATCH: &str = r#"{"type":"FeatureCollection","features":[{"type":"Feature",
     "geometry":{"type":"Polygon","coordinates":[[[113.110,29.400],[113.111,29.400],[113.111,29.401],[113.110,29.400]]]},
-    "properties":{"时间":"2026-07-14T05:20:00+08:00","类型":"水葫芦","盖度":"85%"}}]}"#;
+    "properties":{"时间":"2025-07-14T05:20:00+08:00","类型":"水葫芦","盖度":"85%"}}]}"#;
 
 #[test]
 fn reports_are_imported_once_and_the_timeline_goes_into_every_kind_of_file() {
@@ -326,7 +326,7 @@ fn reports_are_imported_once_and_the_timeline_goes_into_every_kind_of_file() {
         let path = dir.path().join(format!("timeline.{ending}"));
         let out = path.to_str().unwrap();
         let (code, said, error) =
-            run(&["--data", data, "timeline", "--outfall", "JJH-PK-0003", "--from", "2026-07-01", "-o", out]);
+            run(&["--data", data, "timeline", "--outfall", "JJH-PK-0003", "--from", "2025-07-01", "-o", out]);
         assert_eq!(code, 0, "{error}");
         assert!(said.contains("entry ") && said.contains(ending), "{said}");
         assert!(std::fs::read(&path).unwrap().starts_with(begins), "{ending}");
@@ -336,7 +336,7 @@ fn reports_are_imported_once_and_the_timeline_goes_into_every_kind_of_file() {
     for (args, words) in [
         (["--outfall", "X", "-o", "/tmp/x.csv"], "JJH-PK-0003"),
         (["--kind", "fire", "-o", "/tmp/x.csv"], "nothing_found"),
-        (["--from", "2026-07-01", "-o", "/tmp/x.exe"], ".docx .pdf .xlsx .csv .geojson"),
+        (["--from", "2025-07-01", "-o", "/tmp/x.exe"], ".docx .pdf .xlsx .csv .geojson"),
     ] {
         let (code, _, said) = run(&[&["--data", data, "timeline"][..], &args].concat());
         assert!(code == 2 && said.contains(words), "{said}");

@@ -167,3 +167,31 @@ fn the_log_is_plain_text_where_it_is_no_terminal_and_json_when_asked() {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     }
 }
+
+#[test]
+fn a_tool_writes_beside_the_service_and_the_service_sees_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let serve = Serve::start(dir.path(), &[]);
+    let (data, file) = (dir.path().to_str().unwrap(), dir.path().join("reports.csv"));
+    std::fs::write(
+        &file,
+        "发现时间,问题类型,经度,纬度,坐标系\n2025-07-14 05:20,污水,113.114079,29.39928,WGS84\n",
+    )
+    .unwrap();
+    let (file, out) = (file.to_str().unwrap(), dir.path().join("t.csv"));
+    let size = || -> u64 {
+        let head = serve.get("/api/v1/head");
+        let body: serde_json::Value = serde_json::from_str(head.split_once("\r\n\r\n").unwrap().1).unwrap();
+        body["log_size"].as_u64().unwrap()
+    };
+    let before = size();
+    for args in [
+        &["--data", data, "import", "reports", file, "--zone", "+08:00"][..],
+        &["--data", data, "timeline", "-o", out.to_str().unwrap()],
+    ] {
+        let done = jijia(args).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert_eq!(size(), before + 2, "the report and the export");
+    assert!(serve.get("/api/v1/timeline?outfall=JJH-PK-0003").contains("\"row\":\"sighting\""));
+}
