@@ -7,8 +7,8 @@ use serde_json::to_vec;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::Store;
 use super::writer::Tx;
-use super::{Store, read_error};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
 use crate::evidence::merkle::Hash;
@@ -25,17 +25,6 @@ pub struct Added {
     pub receipt: Receipt,
     /// This call made it.
     pub new: bool,
-}
-
-/// A report as it stands: its newest record, and the raw rows a reader needs.
-#[derive(Clone, Debug)]
-pub struct StoredReport {
-    /// The newest version.
-    pub record: Record,
-    /// First receipt.
-    pub receipt: Receipt,
-    /// Every version's entry and action, oldest first.
-    pub versions: Vec<(u64, String)>,
 }
 
 impl Store {
@@ -77,43 +66,14 @@ impl Store {
         self.writer.run(move |tx| add_patrol(tx, &patrol)).await
     }
 
-    /// The report as it stands.
+    /// The first receipt of what was submitted under `id`, if it was these bytes.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub async fn get_report(&self, id: Uuid) -> Result<StoredReport> {
-        let versions: Vec<(i64, String, i64, Vec<u8>)> = sqlx::query_as(
-            "select v.entry, v.action, e.received_ms, e.leaf from report_version v join entry e on e.idx = v.entry
-             where v.report = $1 order by v.entry",
-        )
-        .bind(id.as_bytes().to_vec())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(read_error)?;
-        let (Some(first), Some(head)) = (versions.first(), versions.last()) else {
-            return Err(Error::NotFound(format!("report {id}")));
-        };
-        let record: Option<Vec<u8>> =
-            sqlx::query_scalar("select body from payload where entry = $1 and name = 'record'")
-                .bind(head.0)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(read_error)?;
-        let record =
-            record.ok_or_else(|| Error::NotFound(format!("report {id}: erased by law (已依法删除)")))?;
-        Ok(StoredReport {
-            record: read_record(&record)?,
-            receipt: Receipt {
-                id: id.to_string(),
-                index: first.0.unsigned_abs(),
-                leaf_hash: hex::encode(&first.3),
-                received_at: crate::clock::from_ms(first.2),
-            },
-            versions: versions
-                .into_iter()
-                .map(|(entry, action, ..)| (entry.unsigned_abs(), action))
-                .collect(),
-        })
+    /// `Conflict` if it was others, and as every write.
+    pub async fn find_submission(&self, id: Uuid, body: &[u8]) -> Result<Option<Added>> {
+        let body_sha256: Hash = Sha256::digest(body).into();
+        let known = self.writer.run(move |tx| known_submission(tx, id, &body_sha256)).await?;
+        Ok(known.map(|receipt| Added { receipt, new: false }))
     }
 
     /// Judges by `place` what was judged by another, in steps of `step` reports, beside the old results. Returns

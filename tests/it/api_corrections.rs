@@ -184,7 +184,7 @@ fn moved_place(dir: &std::path::Path) -> jijia::lake::Place {
 async fn another_place_judges_again_beside_the_old() {
     let (dir, service) = start().await;
     let on_shore = with(report(1), "/position/lat", json!(29.39938));
-    service.post("/api/v1/reports", &on_shore).await.created();
+    let receipt = service.post("/api/v1/reports", &on_shore).await.created();
     service.post("/api/v1/reports", &with(report(2), "/outfall", json!("JJH-PK-0003"))).await.created();
     let before = shown(&service, 1).await;
     assert_eq!(before["outfall"]["code"], "JJH-PK-0003");
@@ -203,6 +203,13 @@ async fn another_place_judges_again_beside_the_old() {
     assert_eq!(hashes.len(), 2);
     assert!(hashes.iter().any(|(h, r)| *h == embedded().hash && r.contains("JJH-PK-0003")));
     assert!(hashes.iter().any(|(h, r)| *h == service.app.place.hash && r.contains("JJH-PK-0033")));
+    // What was taken has its receipt for ever, though the same position would not be taken today.
+    service
+        .post("/api/v1/reports", &with(on_shore.clone(), "/id", json!(id(9))))
+        .await
+        .problem(422, "position.lat");
+    let again = service.post("/api/v1/reports", &on_shore).await;
+    assert_eq!((again.status, again.json()), (200, receipt));
     // A person's choice stays what it was, and a report that the new place would refuse can still be taken back.
     assert_eq!(shown(&service, 2).await["outfall"]["code"], "JJH-PK-0003");
     for (n, report) in [(11, 1), (12, 2)] {

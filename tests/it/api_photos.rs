@@ -35,7 +35,8 @@ async fn before_with_and_after_the_report() {
     let hashes = json!([sha256_of(&late), sha256_of(&before)]);
     let body = with(report(2), "/photos", hashes);
     let (report, photo) = tokio::join!(service.post("/api/v1/reports", &body), service.put_photo(&late));
-    (report.created(), photo.created());
+    report.created();
+    photo.created();
     assert_eq!(photos_of(&service, 2).await, [(true, true), (true, true)]);
 }
 

@@ -92,6 +92,16 @@ fn rooms_of(code: &str) -> BTreeSet<&str> {
     rooms
 }
 
+/// Whether what follows `config::` is the whole of it, by itself or in a group.
+fn names_config(rest: &str) -> bool {
+    match rest.strip_prefix('{') {
+        Some(group) => {
+            group.split('}').next().unwrap_or_default().split(',').any(|n| word(n.trim()) == "Config")
+        }
+        None => word(rest) == "Config",
+    }
+}
+
 /// Everything in `text`, a file of `room`, that goes against an arrow.
 fn wrong(room: &str, text: &str) -> Vec<String> {
     let code = code(text);
@@ -111,8 +121,7 @@ fn wrong(room: &str, text: &str) -> Vec<String> {
     if room != "store" && SQL.iter().any(|sql| code.contains(&format!("\"{sql}"))) {
         found.push(format!("{room} speaks SQL"));
     }
-    if paths(&code, "crate").any(|rest| rest.starts_with("config::Config") && !word(&rest[8..]).len().gt(&6))
-    {
+    if paths(&code, "crate").filter_map(|rest| rest.strip_prefix("config::")).any(names_config) {
         found.push(format!("{room} sees the whole configuration"));
     }
     found
@@ -174,6 +183,7 @@ fn a_wrong_use_is_found() {
         ("mirror", "let sql = \"select 1\";", "mirror speaks SQL"),
         ("water", "use rumqttc::v5::AsyncClient;", "water uses rumqttc"),
         ("web", "use crate::config::Config;", "web sees the whole configuration"),
+        ("web", "use crate::config::{Log, Config};", "web sees the whole configuration"),
     ] {
         assert_eq!(wrong(room, text), [says], "{text}");
     }

@@ -47,7 +47,7 @@ fn place_with(file: &str, change: impl Fn(&str) -> String) -> tempfile::TempDir 
     dir
 }
 
-fn ring_of<'a>(file: &'a mut Value, feature: usize) -> &'a mut Vec<Value> {
+fn ring_of(file: &mut Value, feature: usize) -> &mut Vec<Value> {
     file["features"][feature]["geometry"]["coordinates"][0].as_array_mut().unwrap()
 }
 
@@ -59,6 +59,9 @@ fn geojson(change: impl Fn(&mut Value)) -> impl Fn(&str) -> String {
         file.to_string()
     }
 }
+
+/// File, change, feature and words of the problem.
+type Fault = (&'static str, Box<dyn Fn(&str) -> String>, &'static str, &'static str);
 
 #[test]
 fn the_shipped_place_is_good_and_every_fault_is_named_with_file_feature_and_remedy() {
@@ -78,7 +81,7 @@ fn the_shipped_place_is_good_and_every_fault_is_named_with_file_feature_and_reme
         let second = f["features"][1]["geometry"].clone();
         f["features"][0]["geometry"] = second;
     };
-    let cases: [(&str, Box<dyn Fn(&str) -> String>, &str, &str); 12] = [
+    let cases: [Fault; 12] = [
         ("lake.geojson", Box::new(geojson(crossed)), "feature 1", "crosses itself near"),
         ("lake.geojson", Box::new(geojson(open)), "feature 1", "repeat its first point"),
         ("sectors.geojson", Box::new(geojson(over)), "JJH-AD-01", "overlaps JJH-AD-02"),
