@@ -33,7 +33,7 @@ async fn every_described_route_is_answered_by_its_handler() {
     let api = service.get("/api/openapi.json").await.json();
     assert!(api["openapi"].as_str().unwrap().starts_with("3.1."), "{}", api["openapi"]);
     let all = operations(&api);
-    assert_eq!(all.len(), 15, "{all:?}");
+    assert!(all.len() >= 15, "{all:?}");
     for (method, path) in &all {
         let address = path.replace("{id}", &id(1)).replace("{sha256}", &"ab".repeat(32));
         let answer = service.send(method, &address, &[], b"").await;

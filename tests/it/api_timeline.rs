@@ -275,6 +275,20 @@ async fn text_that_looks_like_a_formula_stays_text() {
         book.by_name(part).unwrap().read_to_string(&mut xml).unwrap();
         assert!(!xml.contains("<f>"), "{part} holds a formula");
     }
+    // A page shows it as text, and as a page says what was wrong with its address.
+    let body =
+        with(with(report(60), "/note", json!("<script>alert(1)</script>")), "/observed_at", json!(hours(7)));
+    service.post("/api/v1/reports", &body).await.created();
+    for address in [format!("/reports/{}", id(60)), format!("/timeline?datetime={}", hours(7))] {
+        let page = service.get(&address).await;
+        assert!(page.status == 200 && page.text().contains("&#60;script&#62;alert(1)"), "{}", page.text());
+        assert!(!page.text().contains("<script>alert"));
+    }
+    for (address, status) in [("/timeline?outfal=x", 422), ("/timeline?cursor=x", 422), ("/nothing", 404)] {
+        let page = service.get(address).await;
+        assert_eq!((page.status, page.header("content-type")), (status, Some("text/html; charset=utf-8")));
+        assert!(page.header("content-security-policy").unwrap().contains("default-src 'self'"));
+    }
     // JSON and GeoJSON say what was said.
     let page = service.get("/api/v1/timeline?limit=10").await.json();
     assert!(page.to_string().contains(r#""note":"=cmd|' /C calc'!A0""#));
