@@ -102,8 +102,43 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// The ways in which the system asks a process to end, heard from the moment this is made: a request that comes while
+/// the service still starts must not kill it.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn heard(&mut self) -> Result<()> {
+        tokio::select! {
+            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn heard(&mut self) -> Result<()> {
+        Ok(tokio::signal::ctrl_c().await?)
+    }
+}
+
 /// SIGTERM, SIGINT, or a store that can no longer write.
-async fn until_told(store: &Store) -> Result<()> {
+async fn until_told(store: &Store, mut signals: Signals) -> Result<()> {
     let mut commits = store.watch();
     let broken = async {
         while commits.changed().await.is_ok() {
@@ -113,17 +148,8 @@ async fn until_told(store: &Store) -> Result<()> {
         }
         std::future::pending::<()>().await;
     };
-    #[cfg(unix)]
-    let terminate = async {
-        let mut signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        signal.recv().await;
-        Ok::<_, Error>(())
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<Result<()>>();
     tokio::select! {
-        ended = terminate => ended,
-        ended = tokio::signal::ctrl_c() => Ok(ended?),
+        ended = signals.heard() => ended,
         () = broken => Err(Error::Unavailable("a commit failed by an I/O error; look at the disk, then start again".into())),
     }
 }
@@ -142,6 +168,7 @@ async fn wind_up(service: Service, stop: &watch::Sender<bool>) {
 
 /// `jijia serve`.
 pub async fn serve(config: Config) -> Result<()> {
+    let signals = Signals::listen()?;
     let store = Store::open(&config.data.dir, Opener::Service, Clock::System).await?;
     warn_early(&store, &config);
     let (stop, stopping) = watch::channel(false);
@@ -150,7 +177,7 @@ pub async fn serve(config: Config) -> Result<()> {
         "serving on http://{} (loopback only until people and roles exist: nobody is asked who they are yet)",
         service.address
     );
-    let ended = until_told(&store).await;
+    let ended = until_told(&store, signals).await;
     tracing::info!("stopping");
     wind_up(service, &stop).await;
     ended
@@ -182,7 +209,7 @@ pub async fn demo(options: demo::Options) -> Result<()> {
     let lake = demo::Lake { app: service.app.clone(), broker: broker.clone(), seed: options.seed, begin };
     say(&format!("演示数据：正在走过 {} 天 …\n", demo::DAYS));
     let bar = bar(demo::DAYS.unsigned_abs());
-    let told = until_told(&store);
+    let told = until_told(&store, Signals::listen()?);
     tokio::pin!(told);
     let ended = tokio::select! {
         filled = demo::fill(&lake, &bar) => match filled {

@@ -69,7 +69,11 @@ impl Error {
 }
 
 fn join(prefix: &str, field: &str) -> String {
-    if field.is_empty() { prefix.to_owned() } else { format!("{prefix}.{field}") }
+    match (prefix, field) {
+        ("", field) => field.to_owned(),
+        (prefix, "") => prefix.to_owned(),
+        (prefix, field) => format!("{prefix}.{field}"),
+    }
 }
 
 impl From<std::io::Error> for Error {

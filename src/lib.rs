@@ -12,9 +12,10 @@
 //! - [`ingest`] MQTT and files in; [`web`] the whole route table, API and pages.
 //! - [`calc`] every computation from the shell; [`demo`] a service with a broker of its own; the simulated lake comes here.
 //!
-//! # Arrows, never reversed (read in review for now; a test of the `use` lines is still to be written)
+//! # Arrows, never reversed (tests/it/arrows.rs reads the `use` lines)
 //! `main` → `demo | calc` → `web | ingest` → `mirror | document` → `store | picture` →
-//! `lake patrol water casework evidence` → `error clock`. Each part receives its own section of the config.
+//! `lake patrol water casework evidence` → `error clock`. What stands left and right of a `|` does not know each other.
+//! Each part receives its own section of the config.
 //!
 //! # Ways through
 //! - Report: body → [`patrol::report`] (parse, then trust) → geotag → `store.add_report` (writing thread: record,

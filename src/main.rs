@@ -1,5 +1,6 @@
 //! The commands. Reads the whole configuration, hands each part its own section, wires everything.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,8 +11,10 @@ use jijia::config::{self, Config, LogFormat};
 use jijia::document::export::{Office, export};
 use jijia::error::{Error, Result};
 use jijia::evidence::timeline::{Filter, Rules};
+use jijia::ingest::mqtt;
 use jijia::lake::geotag::Locator;
 use jijia::lake::{Place, load};
+use jijia::mirror::influx;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
 use jijia::{calc, demo, document};
@@ -147,7 +150,10 @@ fn start_log(config: &Config) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level).map_err(|e| {
         Error::invalid("log.level", format!("{e}; allowed: error, warn, info, debug, or a filter"))
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours in a file or a journal are noise.
+    let colours = std::io::stderr().is_terminal();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
@@ -186,12 +192,20 @@ fn office(config: &Config) -> Result<Office> {
     })
 }
 
+/// Names everything that has to be mended before `serve` can start.
 fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
-    let problems = match dir {
+    let place = match dir {
         Some(dir) => load::check(dir),
         None if config.place.dir.as_os_str().is_empty() => Vec::new(),
         None => load::check(&config.place.dir),
     };
+    let mut problems: Vec<String> = place.iter().map(ToString::to_string).collect();
+    if !config.mqtt.host.is_empty() {
+        problems.extend(mqtt::check(&config.mqtt).err().map(|e| e.to_string()));
+    }
+    if !config.influx.url.is_empty() {
+        problems.extend(influx::Target::new(&config.influx).err().map(|e| e.to_string()));
+    }
     for problem in &problems {
         commands::say(&format!("{problem}\n"));
     }

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::scene::Scene;
 use crate::error::{Error, Result};
-use crate::patrol::report::{CorrectionBody, ReportBody};
+use crate::patrol::correction::CorrectionBody;
+use crate::patrol::report::ReportBody;
 use crate::patrol::walk::PatrolBody;
 use crate::water::submission::ObservationsBody;
 

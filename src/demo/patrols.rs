@@ -12,7 +12,8 @@ use super::world::{PATCHES, World, between, tenths};
 use crate::clock::{beijing, beijing_words};
 use crate::lake::{Crs, Outfall, Place, Sector, Station, Wgs84, crs};
 use crate::patrol::ReportKind;
-use crate::patrol::report::{CorrectionAction, CorrectionBody, Person, Position, PositionSource, ReportBody};
+use crate::patrol::correction::{CorrectionAction, CorrectionBody};
+use crate::patrol::report::{Person, Position, PositionSource, ReportBody};
 use crate::patrol::walk::{PatrolBody, Waypoint};
 
 /// A person with a phone.

@@ -56,6 +56,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Docx, Self::Pdf, Self::Xlsx, Self::Csv, Self::Geojson];
+
     /// The ending, and the word in the log.
     #[must_use]
     pub fn word(self) -> &'static str {

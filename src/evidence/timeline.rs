@@ -11,6 +11,7 @@ use crate::casework::{EvidenceLevel, SewageSigns};
 use crate::error::{Error, Result};
 use crate::lake::{Crs, Match, NearOutfall};
 use crate::patrol::ReportKind;
+use crate::patrol::report::Record;
 use crate::water::rain::{DryRule, Weather};
 
 /// What to show. Every field narrows; all empty shows everything.
@@ -389,7 +390,7 @@ pub struct EntryRef {
 }
 
 /// One version of a report: the original, or a correction, a choice of outfall, a withdrawal, an erasure.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Version {
     /// When the server had it.
     pub received_at: Timestamp,
@@ -399,6 +400,10 @@ pub struct Version {
     pub entry: EntryRef,
     /// The entry's canonical bytes as text; the leaf hash is SHA-256 over a zero byte and these bytes (RFC 6962).
     pub canonical: String,
+    /// What the report said from then on; `None` if it was erased.
+    pub record: Option<Record>,
+    /// The note given with this version; a correction without one leaves the note before it.
+    pub note: Option<String>,
 }
 
 /// Something that should be there and is not.

@@ -15,7 +15,7 @@ use crate::lake::geotag::Locator;
 use crate::lake::{Crs, Geotag, Place, Wgs84, crs};
 
 /// Longest note, characters.
-const NOTE_MAX: usize = 4000;
+pub(super) const NOTE_MAX: usize = 4000;
 /// Most photos of one report.
 const PHOTOS_MAX: usize = 20;
 /// A phone clock this far off is kept and flagged; beyond it nothing can be said about when it was seen.
@@ -23,7 +23,7 @@ const DRIFT_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Less than this is the ordinary error of a phone clock and is not taken off.
 const DRIFT_SHOWN: SignedDuration = SignedDuration::from_mins(2);
 /// A time before this is a clock that was never set: 2000-01-01T00:00:00Z.
-const EARLIEST_MS: i64 = 946_684_800_000;
+pub(super) const EARLIEST_MS: i64 = 946_684_800_000;
 
 /// Where a position came from; decides whether a wild one is refused or kept and flagged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -196,8 +196,15 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut de = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut de).map_err(|e| {
         let path = e.path().to_string();
-        let field = if path == "." { String::new() } else { path };
-        Error::invalid(field, e.into_inner().to_string())
+        // `?` is where JSON itself ends, between the names.
+        let at = path.trim_end_matches(['.', '?']);
+        let said = e.into_inner().to_string();
+        // serde's path ends at the object that lacks the field.
+        let missing = said.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+        match missing {
+            Some((name, _)) => Error::invalid(name, "is missing").under(at),
+            None => Error::invalid(at, said),
+        }
     })?;
     de.end().map_err(|e| Error::invalid("", format!("one JSON object is allowed: {e}")))?;
     Ok(value)
@@ -223,9 +230,7 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
         note,
         photos,
     } = parse_json(body)?;
-    if id.is_nil() {
-        return Err(Error::invalid("id", "is nil; a random UUID made by the client is required"));
-    }
+    check_id(id)?;
     check_person(&person)?;
     check_text("note", note.as_deref(), NOTE_MAX)?;
     let (seen_at, clock_offset_s) = settle_time(observed_at, device_at, arrival)?;
@@ -258,10 +263,7 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
 }
 
 /// Checks what a record says and finds where it lies.
-///
-/// # Errors
-/// `Invalid` naming the field.
-pub fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result<Option<Geotag>> {
+fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result<Option<Geotag>> {
     let geotag = match (&record.position, &record.no_position) {
         (Some(position), None) => Some(check_position(position, locator).map_err(|e| e.under("position"))?),
         (None, Some(reason)) if !reason.trim().is_empty() => {
@@ -281,23 +283,39 @@ pub fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result
     if let Some(code) = &record.outfall {
         check_outfall(code, place)?;
     }
+    check_forms(record)?;
+    check_photos("photos", &record.photos)?;
+    Ok(geotag)
+}
+
+/// Checks the forms: at most one, of the kind that it belongs to, and what it says.
+///
+/// # Errors
+/// `Invalid` naming the field.
+pub fn check_forms(record: &Record) -> Result<()> {
     match (record.kind, &record.sewage, &record.hyacinth) {
         (_, Some(_), Some(_)) => {
-            return Err(Error::invalid("hyacinth", "is given beside `sewage`; allowed: one form"));
+            Err(Error::invalid("hyacinth", "is given beside `sewage`; allowed: one form"))
         }
         (ReportKind::WaterHyacinth | ReportKind::NothingFound, Some(_), _) => {
-            return Err(Error::invalid("sewage", "belongs to kind sewage_outflow or other"));
+            Err(Error::invalid("sewage", "belongs to kind sewage_outflow or other"))
         }
         (ReportKind::SewageOutflow | ReportKind::NothingFound, _, Some(_)) => {
-            return Err(Error::invalid("hyacinth", "belongs to kind water_hyacinth or other"));
+            Err(Error::invalid("hyacinth", "belongs to kind water_hyacinth or other"))
         }
         (_, sewage, hyacinth) => {
             sewage.as_ref().map_or(Ok(()), SewageForm::check)?;
-            hyacinth.as_ref().map_or(Ok(()), HyacinthForm::check)?;
+            hyacinth.as_ref().map_or(Ok(()), HyacinthForm::check)
         }
     }
-    check_photos(&record.photos)?;
-    Ok(geotag)
+}
+
+/// Where an accepted record lies by a place, however far from it: what was taken once is not refused later.
+#[must_use]
+pub fn locate(record: &Record, locator: &Locator) -> Option<Geotag> {
+    let given = record.position.as_ref()?;
+    let at = crs::to_wgs84(given.crs, given.lng, given.lat).ok()?;
+    Some(locator.geotag(at, given.accuracy_m))
 }
 
 /// A code of the place's outfalls.
@@ -312,26 +330,41 @@ pub fn check_outfall(code: &str, place: &Place) -> Result<()> {
     Err(Error::invalid("outfall", format!("`{code}` is not known; allowed: {}", known.join(", "))))
 }
 
-fn check_position(given: &Position, locator: &Locator) -> Result<Geotag> {
-    let at = crs::to_wgs84(given.crs, given.lng, given.lat)?;
+/// What a position says, in WGS-84.
+///
+/// # Errors
+/// `Invalid` without the prefix `position`; the caller says where it stands.
+pub fn read_position(given: &Position) -> Result<Wgs84> {
     for (field, value) in [("accuracy_m", given.accuracy_m), ("fix_age_s", given.fix_age_s)] {
         if value.is_some_and(|v| !v.is_finite() || v < 0.0) {
             return Err(Error::invalid(field, "must be a number from 0"));
         }
     }
+    crs::to_wgs84(given.crs, given.lng, given.lat)
+}
+
+/// Checks a position and finds where it lies.
+///
+/// # Errors
+/// `Invalid` without the prefix `position`; a device's own fix is refused only where it is no position at all.
+pub fn check_position(given: &Position, locator: &Locator) -> Result<Geotag> {
+    let swapped =
+        || crs::to_wgs84(given.crs, given.lat, given.lng).is_ok_and(|s| locator.in_neighbourhood(s));
+    let hint = || if swapped() { "; latitude and longitude are swapped?" } else { "" };
+    let at = read_position(given).map_err(|e| match e {
+        Error::Invalid { field, message } => Error::Invalid { field, message: message + hint() },
+        other => other,
+    })?;
     // A device's own fix is evidence of what the device said, however wild; a typed one is a slip to be mended now.
     if given.source != PositionSource::Device && !locator.in_neighbourhood(at) {
-        let swapped = (given.lng.abs() <= 90.0)
-            .then(|| crs::to_wgs84(given.crs, given.lat, given.lng))
-            .and_then(Result::ok)
-            .is_some_and(|s: Wgs84| locator.in_neighbourhood(s));
-        let hint = if swapped { "; latitude and longitude are swapped?" } else { "" };
         return Err(Error::invalid(
             "lat",
             format!(
-                "{}, {} lies outside the neighbourhood of the lake{hint}; allowed: within the place's \
+                "{}, {} lies outside the neighbourhood of the lake{}; allowed: within the place's \
                  neighbourhood, in the reference system that `crs` names",
-                given.lat, given.lng
+                given.lat,
+                given.lng,
+                hint()
             ),
         ));
     }
@@ -378,6 +411,17 @@ fn settle_time(
     Ok((seen_at, offset.map(|o| o.as_secs())))
 }
 
+/// Checks the id of a submission: a client that forgot to make one sends the nil UUID.
+///
+/// # Errors
+/// `Invalid` on `id`.
+pub fn check_id(id: Uuid) -> Result<()> {
+    if id.is_nil() {
+        return Err(Error::invalid("id", "is nil; a random UUID made by the client is required"));
+    }
+    Ok(())
+}
+
 /// Checks an opaque person id and the name.
 ///
 /// # Errors
@@ -412,14 +456,18 @@ pub fn check_text(field: &str, text: Option<&str>, max: usize) -> Result<()> {
     Ok(())
 }
 
-fn check_photos(photos: &[String]) -> Result<()> {
+/// Checks the photos that `field` names.
+///
+/// # Errors
+/// `Invalid` on `field` or one of it.
+pub fn check_photos(field: &str, photos: &[String]) -> Result<()> {
     if photos.len() > PHOTOS_MAX {
-        return Err(Error::invalid("photos", format!("{} photos; allowed: {PHOTOS_MAX}", photos.len())));
+        return Err(Error::invalid(field, format!("{} photos; allowed: {PHOTOS_MAX}", photos.len())));
     }
     for (i, hash) in photos.iter().enumerate() {
-        check_sha256(hash).map_err(|e| e.under(&format!("photos[{i}]")))?;
+        check_sha256(hash).map_err(|e| e.under(&format!("{field}[{i}]")))?;
         if photos.iter().take(i).any(|other| other == hash) {
-            return Err(Error::invalid(format!("photos[{i}]"), "is named twice"));
+            return Err(Error::invalid(format!("{field}[{i}]"), "is named twice"));
         }
     }
     Ok(())
@@ -436,154 +484,4 @@ pub fn check_sha256(hash: &str) -> Result<()> {
     } else {
         Err(Error::invalid("", "must be 64 lower-case hex digits: the SHA-256 of the bytes"))
     }
-}
-
-/// What a correction does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CorrectionAction {
-    /// Gives other values for some fields.
-    Amend,
-    /// Takes the report back; it stays, struck through.
-    Withdraw,
-    /// Chooses among the outfalls, or says that it is none of them.
-    ChooseOutfall,
-}
-
-impl CorrectionAction {
-    /// The word in the log.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Amend => "amend",
-            Self::Withdraw => "withdraw",
-            Self::ChooseOutfall => "choose_outfall",
-        }
-    }
-}
-
-/// The fields a correction may change; what is absent stays.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Amendment {
-    /// Another kind.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub kind: Option<ReportKind>,
-    /// Another position.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub position: Option<Position>,
-    /// Another time; the true one, nothing is taken off it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub observed_at: Option<Timestamp>,
-    /// The form, whole.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub sewage: Option<SewageForm>,
-    /// The form, whole.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub hyacinth: Option<HyacinthForm>,
-    /// The note, whole.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub note: Option<String>,
-    /// Photos to add.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub add_photos: Vec<String>,
-}
-
-/// `POST /api/v1/reports/{id}/corrections`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CorrectionBody {
-    /// The correction's own UUID.
-    pub id: Uuid,
-    /// What it does.
-    pub action: CorrectionAction,
-    /// Why; kept apart under a salt.
-    pub reason: String,
-    /// Who.
-    pub person: Person,
-    /// For `choose_outfall`: a code, or `none`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub outfall: Option<String>,
-    /// For `amend`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub amend: Option<Amendment>,
-}
-
-/// The word that says: none of the known outfalls.
-pub const NO_OUTFALL: &str = "none";
-
-/// Checks what can be checked without the report.
-///
-/// # Errors
-/// `Invalid` naming the field.
-pub fn parse_correction(body: &[u8], place: &Place) -> Result<CorrectionBody> {
-    let c: CorrectionBody = parse_json(body)?;
-    check_person(&c.person)?;
-    if c.reason.trim().is_empty() {
-        return Err(Error::invalid("reason", "is empty; a correction says why"));
-    }
-    check_text("reason", Some(&c.reason), 1000)?;
-    match (c.action, &c.outfall, &c.amend) {
-        (CorrectionAction::ChooseOutfall, Some(code), None) if code == NO_OUTFALL => {}
-        (CorrectionAction::ChooseOutfall, Some(code), None) => check_outfall(code, place)?,
-        (CorrectionAction::ChooseOutfall, ..) => {
-            return Err(Error::invalid("outfall", "choose_outfall needs a code, or `none`, and no `amend`"));
-        }
-        (CorrectionAction::Amend, None, Some(a)) if *a != Amendment::default() => {
-            check_text("amend.note", a.note.as_deref(), NOTE_MAX)?;
-        }
-        (CorrectionAction::Amend, ..) => {
-            return Err(Error::invalid(
-                "amend",
-                "amend needs at least one field to change, and no `outfall`",
-            ));
-        }
-        (CorrectionAction::Withdraw, None, None) => {}
-        (CorrectionAction::Withdraw, ..) => {
-            return Err(Error::invalid("action", "withdraw takes a reason and nothing else"));
-        }
-    }
-    Ok(c)
-}
-
-/// The record after an amendment, and the names of the fields that changed.
-///
-/// # Errors
-/// `Invalid` on `amend.observed_at` for a time in the future of `received_at` or before 2000.
-pub fn amended(old: &Record, a: &Amendment, received_at: Timestamp) -> Result<(Record, Vec<String>)> {
-    let mut new = old.clone();
-    let mut changed = Vec::new();
-    if let Some(kind) = a.kind {
-        new.kind = kind;
-        changed.push("kind");
-    }
-    if let Some(position) = &a.position {
-        new.position = Some(position.clone());
-        new.no_position = None;
-        changed.push("position");
-    }
-    if let Some(at) = a.observed_at {
-        if at > received_at || at.as_millisecond() < EARLIEST_MS {
-            return Err(Error::invalid("amend.observed_at", "must lie between 2000 and now"));
-        }
-        (new.observed_at, new.seen_at, new.clock_offset_s) = (at, at, None);
-        changed.push("observed_at");
-    }
-    if let Some(form) = &a.sewage {
-        (new.sewage, new.hyacinth) = (Some(form.clone()), None);
-        changed.push("sewage");
-    }
-    if let Some(form) = &a.hyacinth {
-        (new.hyacinth, new.sewage) = (Some(form.clone()), None);
-        changed.push("hyacinth");
-    }
-    if a.note.is_some() {
-        changed.push("note");
-    }
-    if !a.add_photos.is_empty() {
-        new.photos.extend(a.add_photos.iter().cloned());
-        changed.push("photos");
-    }
-    Ok((new, changed.into_iter().map(str::to_owned).collect()))
 }

@@ -6,10 +6,11 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::report::{Arrival, Person, Position, check_person, check_sha256, check_text, parse_json};
+use super::report::{
+    Arrival, Person, Position, check_id, check_person, check_sha256, check_text, parse_json, read_position,
+};
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
-use crate::lake::crs;
 
 /// A place a patrol must reach and did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -73,9 +74,7 @@ pub struct NewPatrol {
 /// `Invalid` naming the field and what is allowed.
 pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
     let mut p: PatrolBody = parse_json(body)?;
-    if p.id.is_nil() {
-        return Err(Error::invalid("id", "is nil; a random UUID made by the client is required"));
-    }
+    check_id(p.id)?;
     check_person(&p.person)?;
     check_text("note", p.note.as_deref(), 4000)?;
     let hours = p.ended_at.duration_since(p.started_at).as_hours();
@@ -102,8 +101,7 @@ pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
     for (list, points) in [("waypoints", &p.waypoints), ("track", &p.track)] {
         for (i, point) in points.iter().enumerate() {
             let at = |e: Error| e.under(&format!("{list}[{i}]"));
-            crs::to_wgs84(point.position.crs, point.position.lng, point.position.lat)
-                .map_err(|e| at(e.under("position")))?;
+            read_position(&point.position).map_err(|e| at(e.under("position")))?;
             point.photo.as_deref().map_or(Ok(()), |h| check_sha256(h).map_err(|e| at(e.under("photo"))))?;
         }
     }

@@ -24,7 +24,7 @@ use writer::{Writer, store_error};
 pub use follow::{Cursor, FollowedObservation};
 pub use observations::BatchOutcome;
 pub use photos::{StoredPhoto, Upload};
-pub use reports::{Added, StoredReport};
+pub use reports::Added;
 
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;

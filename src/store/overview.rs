@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::timeline::window_on;
+use super::timeline::{Span, window_on};
 use super::{Store, read_error};
 use crate::clock::{beijing, from_ms};
 use crate::error::Result;
@@ -156,7 +156,7 @@ impl Store {
         rules: &Rules,
         (day_start, now): (Timestamp, Timestamp),
     ) -> Result<Vec<Gap>> {
-        let rows = self.list_derived(&Filter::default(), (day_start, now), place, rules).await?;
+        let rows = self.list_derived(&Filter::default(), &Span::whole(day_start, now), place, rules).await?;
         Ok(rows
             .into_iter()
             .filter_map(|r| match r {

@@ -7,16 +7,15 @@ use serde_json::to_vec;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::Store;
 use super::writer::Tx;
-use super::{Store, read_error};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Match, Place};
-use crate::patrol::report::{
-    Amendment, CorrectionAction, CorrectionBody, NO_OUTFALL, NewReport, Record, amended, check_record,
-};
+use crate::patrol::correction::{self, Amendment, CorrectionAction, CorrectionBody, NO_OUTFALL};
+use crate::patrol::report::{NewReport, Record, locate};
 use crate::patrol::walk::NewPatrol;
 
 /// A receipt, and whether this call made the entry or an earlier one did.
@@ -28,17 +27,6 @@ pub struct Added {
     pub new: bool,
 }
 
-/// A report as it stands: its newest record, and the raw rows a reader needs.
-#[derive(Clone, Debug)]
-pub struct StoredReport {
-    /// The newest version.
-    pub record: Record,
-    /// First receipt.
-    pub receipt: Receipt,
-    /// Every version's entry and action, oldest first.
-    pub versions: Vec<(u64, String)>,
-}
-
 impl Store {
     /// Adds a report; sent again with the same bytes it gives the first receipt.
     ///
@@ -48,7 +36,7 @@ impl Store {
         self.writer.run(move |tx| add_report(tx, &report)).await
     }
 
-    /// Adds a correction of the report `id`.
+    /// Adds a correction of the report `id`, judged by the place with `place_hash`, whose index is `locator`.
     ///
     /// # Errors
     /// `NotFound` for an unknown report, `Conflict` for a withdrawn one or a taken id, `Invalid` if the corrected
@@ -58,13 +46,13 @@ impl Store {
         id: Uuid,
         body: Vec<u8>,
         correction: CorrectionBody,
-        place: Arc<Place>,
+        place_hash: Hash,
         locator: Arc<Locator>,
     ) -> Result<Added> {
         let received_at = self.clock.now();
         self.writer
             .run(move |tx| {
-                let judge = Judge { place: &place, locator: &locator, received_at };
+                let judge = Judge { place_hash, locator: &locator, received_at };
                 add_correction(tx, id, &body, &correction, &judge)
             })
             .await
@@ -78,43 +66,14 @@ impl Store {
         self.writer.run(move |tx| add_patrol(tx, &patrol)).await
     }
 
-    /// The report as it stands.
+    /// The first receipt of what was submitted under `id`, if it was these bytes.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub async fn get_report(&self, id: Uuid) -> Result<StoredReport> {
-        let versions: Vec<(i64, String, i64, Vec<u8>)> = sqlx::query_as(
-            "select v.entry, v.action, e.received_ms, e.leaf from report_version v join entry e on e.idx = v.entry
-             where v.report = $1 order by v.entry",
-        )
-        .bind(id.as_bytes().to_vec())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(read_error)?;
-        let (Some(first), Some(head)) = (versions.first(), versions.last()) else {
-            return Err(Error::NotFound(format!("report {id}")));
-        };
-        let record: Option<Vec<u8>> =
-            sqlx::query_scalar("select body from payload where entry = $1 and name = 'record'")
-                .bind(head.0)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(read_error)?;
-        let record =
-            record.ok_or_else(|| Error::NotFound(format!("report {id}: erased by law (已依法删除)")))?;
-        Ok(StoredReport {
-            record: read_record(&record)?,
-            receipt: Receipt {
-                id: id.to_string(),
-                index: first.0.unsigned_abs(),
-                leaf_hash: hex::encode(&first.3),
-                received_at: crate::clock::from_ms(first.2),
-            },
-            versions: versions
-                .into_iter()
-                .map(|(entry, action, ..)| (entry.unsigned_abs(), action))
-                .collect(),
-        })
+    /// `Conflict` if it was others, and as every write.
+    pub async fn find_submission(&self, id: Uuid, body: &[u8]) -> Result<Option<Added>> {
+        let body_sha256: Hash = Sha256::digest(body).into();
+        let known = self.writer.run(move |tx| known_submission(tx, id, &body_sha256)).await?;
+        Ok(known.map(|receipt| Added { receipt, new: false }))
     }
 
     /// Judges by `place` what was judged by another, in steps of `step` reports, beside the old results. Returns
@@ -323,7 +282,7 @@ fn add_geotag(tx: &Tx<'_>, entry: u64, place_hash: &Hash, geotag: &Geotag) -> Re
 
 /// By what a version is judged.
 struct Judge<'a> {
-    place: &'a Place,
+    place_hash: Hash,
     locator: &'a Locator,
     received_at: Timestamp,
 }
@@ -337,11 +296,17 @@ fn add_correction(
 ) -> Result<Added> {
     let body_sha256: Hash = Sha256::digest(body).into();
     if let Some(receipt) = known_submission(tx, c.id, &body_sha256)? {
+        let of_report: (bool,) = tx.row(
+            "select exists (select 1 from report_version where report = ?1 and entry = ?2)",
+            (report.as_bytes(), receipt.index),
+        )?;
+        if !of_report.0 {
+            return Err(Error::Conflict(format!("id {} is taken by a correction of another report", c.id)));
+        }
         return Ok(Added { receipt, new: false });
     }
     let (row, old_entry, old) = head_of(tx, report)?;
-    let (record, changed) = apply(c, &old, judge.received_at)?;
-    let geotag = check_record(&record, judge.place, judge.locator).map_err(|e| e.under("amend"))?;
+    let (record, changed, geotag) = correction::apply(c, &old, judge.received_at, judge.locator)?;
     let note = c.amend.as_ref().and_then(|a: &Amendment| a.note.as_ref());
     let texts = [("note", note), ("name", c.person.name.as_ref()), ("reason", Some(&c.reason))];
     let payloads = payloads(json(&record)?, &body_sha256, texts)?;
@@ -364,18 +329,8 @@ fn add_correction(
         person: &row.person,
         ..row.borrowed()
     };
-    write_version(tx, &row, receipt.index, c.action.as_str(), &record, geotag.as_ref(), &judge.place.hash)?;
+    write_version(tx, &row, receipt.index, c.action.as_str(), &record, geotag.as_ref(), &judge.place_hash)?;
     Ok(Added { receipt, new: true })
-}
-
-fn apply(c: &CorrectionBody, old: &Record, received_at: Timestamp) -> Result<(Record, Vec<String>)> {
-    match (c.action, &c.amend) {
-        (CorrectionAction::Amend, Some(a)) => amended(old, a, received_at),
-        (CorrectionAction::ChooseOutfall, _) => {
-            Ok((Record { outfall: c.outfall.clone(), ..old.clone() }, vec!["outfall".into()]))
-        }
-        _ => Ok((old.clone(), Vec::new())),
-    }
 }
 
 struct OwnedRow {
@@ -471,11 +426,7 @@ fn judge_again(tx: &mut Tx<'_>, place: &Place, locator: &Locator, step: u32) -> 
             tx.find("select body from payload where entry = ?1 and name = 'record'", (head,))?;
         // An erased record cannot be judged again; its old result stays.
         let record = body.map(|(b,)| read_record(&b)).transpose()?;
-        let geotag = record.as_ref().and_then(|r| {
-            let p = r.position.as_ref()?;
-            let at = crate::lake::crs::to_wgs84(p.crs, p.lng, p.lat).ok()?;
-            Some(locator.geotag(at, p.accuracy_m))
-        });
+        let geotag = record.as_ref().and_then(|r| locate(r, locator));
         if let Some(g) = &geotag {
             add_geotag(tx, *head, &place.hash, g)?;
         }

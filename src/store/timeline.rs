@@ -4,9 +4,9 @@ mod details;
 mod gaps;
 mod weather;
 
-pub(super) use gaps::window_on;
+pub(super) use gaps::{Span, window_on};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 use uuid::Uuid;
 
@@ -47,12 +47,14 @@ impl Store {
         let next = sightings.last().filter(|_| more).map(|s| {
             After { observed_ms: s.observed_at.as_millisecond(), first_entry: s.first_entry }.to_cursor()
         });
-        let newest = after.map_or(filter.to.unwrap_or(cut_off), |a| from_ms(a.observed_ms));
+        let end = filter.to.unwrap_or(cut_off).min(cut_off);
+        let newest = after.map_or(end, |a| from_ms(a.observed_ms));
         let oldest = match (&next, sightings.last()) {
             (Some(_), Some(last)) => last.observed_at,
             _ => filter.from.unwrap_or_else(|| sightings.last().map_or(newest, |s| s.observed_at)),
         };
-        let mut rows = self.list_derived(filter, (oldest, newest), place, rules).await?;
+        let span = Span { from: oldest, to: newest, begins: next.is_none(), end };
+        let mut rows = self.list_derived(filter, &span, place, rules).await?;
         rows.extend(sightings.into_iter().map(|s| Row::Sighting(Box::new(s))));
         rows.sort_by_key(|r| std::cmp::Reverse(r.at()));
         Ok(Page {
@@ -90,8 +92,9 @@ impl Store {
         }
         let first = sightings.last().map_or(cut_off, |s| s.observed_at);
         let span = (filter.from.unwrap_or(first), filter.to.unwrap_or(cut_off).min(cut_off));
-        let mut rows = self.list_derived(filter, span, place, rules).await?;
-        let rain_days = self.list_rain_days(span, place, rules).await?;
+        let whole = Span::whole(span.0, span.1);
+        let mut rows = self.list_derived(filter, &whole, place, rules).await?;
+        let rain_days = self.list_rain_days(&whole, place, rules).await?;
         let series = self.list_series(filter, span, place, rules).await?;
         rows.extend(sightings.into_iter().map(|s| Row::Sighting(Box::new(s))));
         rows.sort_by_key(Row::at);
@@ -149,11 +152,11 @@ impl Store {
         Ok(found)
     }
 
-    /// Gaps and rain days between two instants. Gaps of patrols belong to no single kind or patrol.
+    /// Gaps and rain days that begin in a span. Gaps of patrols belong to no single kind or patrol.
     pub(super) async fn list_derived(
         &self,
         filter: &Filter,
-        span: (Timestamp, Timestamp),
+        span: &Span,
         place: &Place,
         rules: &Rules,
     ) -> Result<Vec<Row>> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::observation::{NewBatch, NewObservation, Processing, Value};
 use super::property;
 use crate::error::{Error, Result};
-use crate::patrol::report::{check_text, parse_json};
+use crate::patrol::report::{check_id, check_text, parse_json};
 
 /// Most values of one request.
 const VALUES_MAX: usize = 10_000;
@@ -59,6 +59,7 @@ pub struct ObservationBody {
 /// `Invalid` with the path of the offending field; nothing of the submission is stored then.
 pub fn parse_observations(body: &[u8], received_at: Timestamp) -> Result<(Uuid, NewBatch)> {
     let ObservationsBody { id, observations } = parse_json(body)?;
+    check_id(id)?;
     if observations.is_empty() || observations.len() > VALUES_MAX {
         return Err(Error::invalid(
             "observations",

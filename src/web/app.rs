@@ -1,23 +1,30 @@
 //! What the handlers share, and how a request's parts are read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use bytes::BytesMut;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::problem::Failure;
 use crate::document::export::Office;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::Rules;
-use crate::ingest::mqtt::MqttStatus;
 use crate::lake::Place;
 use crate::lake::geotag::Locator;
 use crate::mirror::influx::InfluxStatus;
 use crate::patrol::photo::Limits;
 use crate::patrol::report::Arrival;
 use crate::store::Store;
+use crate::water::intake::MqttStatus;
+
+/// Most bytes of a refused body that are still read, and how long.
+const DISCARD_MAX: usize = 128 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(20);
 
 /// The service as the handlers see it. No handler keeps state of its own.
 #[derive(Clone)]
@@ -44,7 +51,7 @@ pub struct Settings {
     /// What documents need.
     pub office: Office,
     /// A request that takes longer is given up.
-    pub request_timeout: std::time::Duration,
+    pub request_timeout: Duration,
     /// Below this much free space `/readyz` warns, bytes.
     pub low_space_bytes: u64,
     /// The ingest, where it is on.
@@ -67,19 +74,45 @@ impl FromRequest<App> for Json {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        plain_encoding(request.headers())?;
-        let limit = app.settings.max_body_bytes;
-        let body: Body = request.into_body();
-        let bytes = axum::body::to_bytes(body, limit).await.map_err(|e| {
-            let text = format!("{e}");
-            if text.contains("limit") {
-                Error::TooLarge { field: "body".into(), message: format!("allowed: {limit} bytes") }
-            } else {
-                Error::invalid("body", "broke off")
+        let encoding = plain_encoding(request.headers());
+        let mut pieces = request.into_body().into_data_stream();
+        match read(&mut pieces, encoding, app.settings.max_body_bytes).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(error) => {
+                discard(pieces).await;
+                Err(error.into())
             }
-        })?;
-        Ok(Self(bytes))
+        }
     }
+}
+
+async fn read(pieces: &mut BodyDataStream, encoding: Result<()>, limit: usize) -> Result<Bytes> {
+    encoding?;
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Error::invalid("body", "broke off; send it again"))?;
+        if bytes.len() + piece.len() > limit {
+            return Err(Error::TooLarge { field: "body".into(), message: format!("allowed: {limit} bytes") });
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Reads on, and keeps nothing, so that a client that is still sending hears the answer: a connection closed over
+/// unread bytes is reset, and the answer is lost on the way. Nobody is heard out for ever.
+pub(super) async fn discard(mut pieces: BodyDataStream) {
+    let mut left = DISCARD_MAX;
+    let read = async {
+        while let Some(Ok(piece)) = pieces.next().await {
+            left = left.saturating_sub(piece.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Too slow: then the answer goes out all the same.
+    let _ = tokio::time::timeout(DISCARD_TIME, read).await;
 }
 
 /// A compressed body could unfold to anything; nothing here is large enough to need one.

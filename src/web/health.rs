@@ -1,10 +1,9 @@
 //! `/livez`: the process answers. `/readyz`: it can take reports, and what an operator should know.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::app::App;
@@ -39,21 +38,22 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         "warnings": warnings,
         "demo": app.store.is_demo(),
         "free_bytes": free,
-        "mqtt": app.settings.mqtt.as_ref().map(|m| json!({
-            "connected": m.connected.load(Relaxed),
-            "received": m.received.load(Relaxed),
-            "stored": m.stored.load(Relaxed),
-            "dead": m.dead.load(Relaxed),
-        })),
+        "mqtt": app.settings.mqtt.as_ref().map(|m| m.to_json()),
         "influx": app.settings.influx.as_ref().map(|i| format!("{:?}", i.get().phase)),
     });
     (status, axum::Json(body)).into_response()
 }
 
-/// What is wrong with the clock, as far as a program can tell by itself.
+/// What is wrong with the clock, as far as a program can tell by itself. A simulated one is as it should be.
 pub fn clock_warning(clock: &Clock) -> Option<String> {
-    let now = clock.now();
-    let system = matches!(clock, Clock::System);
-    (system && now.as_millisecond() < BUILT_AFTER_MS)
+    match clock {
+        Clock::System => unset_clock(clock.now()),
+        Clock::Simulated(_) => None,
+    }
+}
+
+/// The words about a system clock that says `now`, if it cannot be right.
+pub fn unset_clock(now: Timestamp) -> Option<String> {
+    (now.as_millisecond() < BUILT_AFTER_MS)
         .then(|| format!("clock: the system says {now}, which is before this program was made; set it (NTP)"))
 }

@@ -1,5 +1,6 @@
 //! The pages' handlers: query, store, render.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -115,11 +116,18 @@ fn overview_marks(view: &Overview) -> MapMarks {
 /// `GET /timeline`.
 pub(super) async fn timeline(
     State(app): State<App>,
-    Query(mut query): Query<TimelineQuery>,
+    query: Result<Query<TimelineQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
+    let mut query = match query {
+        Ok(Query(query)) => query,
+        Err(e) => {
+            return page(&app, Err(Error::invalid("query", e.body_text())), language(None, &headers));
+        }
+    };
     let lang = language(Some(query.lang.as_str()), &headers);
-    if query.from.is_empty() && query.to.is_empty() && query.patrol.is_empty() {
+    let narrowed = [&query.from, &query.to, &query.datetime, &query.patrol].iter().any(|f| !f.is_empty());
+    if !narrowed {
         let first = app.store.clock().now() - SignedDuration::from_hours(24 * (DEFAULT_DAYS - 1));
         query.from = beijing(first).date().to_string();
     }

@@ -1,17 +1,18 @@
 //! Photos by hash: before, with or after their report, any number of times.
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
-use super::app::{App, plain_encoding};
+use super::app::{App, discard, plain_encoding};
 use super::problem::{Failure, Problem};
 use super::reports::receipt;
 use crate::error::Error;
 use crate::evidence::entry::Receipt;
 use crate::patrol::report::check_sha256;
+use crate::store::Upload;
 
 /// Takes a photo. The bytes are sealed as they came; nothing is kept of a body that breaks off or has another hash.
 #[utoipa::path(put, path = "/api/v1/photos/{sha256}", tag = "photos", params(("sha256" = String, Path)),
@@ -24,16 +25,33 @@ pub(super) async fn put_photo(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    plain_encoding(&headers)?;
-    check_sha256(&sha256).map_err(|e| e.under("sha256"))?;
-    let limits = app.settings.photos;
-    let mut upload = app.store.begin_upload(limits.max_bytes)?;
     let mut pieces = body.into_data_stream();
+    match take(&app, &sha256, &headers, &mut pieces).await {
+        Ok(upload) => {
+            let added = app.store.add_photo(upload, &sha256, app.settings.photos).await?;
+            Ok(receipt(added, format!("/api/v1/photos/{sha256}")))
+        }
+        Err(error) => {
+            discard(pieces).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// The bytes in a temporary file, as far as nothing speaks against them.
+async fn take(
+    app: &App,
+    sha256: &str,
+    headers: &HeaderMap,
+    pieces: &mut BodyDataStream,
+) -> Result<Upload, Error> {
+    plain_encoding(headers)?;
+    check_sha256(sha256).map_err(|e| e.under("sha256"))?;
+    let mut upload = app.store.begin_upload(app.settings.photos.max_bytes)?;
     while let Some(piece) = pieces.next().await {
         upload.write(&piece.map_err(|_| Error::invalid("photo", "broke off; send it again"))?)?;
     }
-    let added = app.store.add_photo(upload, &sha256, limits).await?;
-    Ok(receipt(added, format!("/api/v1/photos/{sha256}")))
+    Ok(upload)
 }
 
 /// The sealed original, byte for byte.

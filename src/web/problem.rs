@@ -1,11 +1,15 @@
 //! Errors as answers: one envelope (RFC 9457 problem+json), detail to the log once, a code to the client.
 
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
+
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The body of every error answer, `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -13,7 +17,7 @@ pub struct Problem {
     /// HTTP status.
     pub status: u16,
     /// Stable word for programs: `invalid`, `not_found`, `conflict`, `too_large`, `unsupported`, `unavailable`,
-    /// `no_space`, `internal`.
+    /// `no_space`, `method_not_allowed`, `internal`.
     pub code: &'static str,
     /// The same for people.
     pub title: &'static str,
@@ -27,6 +31,36 @@ pub struct Problem {
 /// An error on its way out of a handler.
 #[derive(Debug)]
 pub struct Failure(pub Error);
+
+/// Gives errors of the API that no handler made (an address that does not read, a method there is not, a timeout, a
+/// panic) the same envelope.
+pub async fn envelope(request: Request, next: Next) -> Response {
+    let api = request.uri().path().starts_with("/api/");
+    let response = next.run(request).await;
+    let status = response.status();
+    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == MEDIA_TYPE);
+    if !api || ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let problem = match status {
+        StatusCode::NOT_FOUND => Problem::from(&Error::NotFound("there is nothing here".into())),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let detail = "allowed: the methods in the header Allow".to_owned();
+            Problem {
+                status: 405, code: "method_not_allowed", title: "不支持的方法", detail, field: None
+            }
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Problem::from(&Error::Unavailable("took too long; send again".into()))
+        }
+        status if status.is_client_error() => {
+            let error = Error::invalid("address", "cannot be read; allowed: UTF-8, percent-encoded");
+            Problem { status: status.as_u16(), ..Problem::from(&error) }
+        }
+        _ => Problem::from(&Error::Internal(String::new())),
+    };
+    problem.into_response()
+}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -64,11 +98,15 @@ impl IntoResponse for Failure {
         if let Error::Internal(detail) = &self.0 {
             tracing::error!(detail, "a request failed");
         }
-        let problem = Problem::from(&self.0);
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let retry =
-            matches!(self.0, Error::Unavailable(_) | Error::NoSpace(_)).then_some([("retry-after", "5")]);
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], retry, body).into_response()
+        Problem::from(&self.0).into_response()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let retry = matches!(self.status, 503 | 507).then_some([(header::RETRY_AFTER, "5")]);
+        (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], retry, body).into_response()
     }
 }

@@ -3,13 +3,16 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::app::{App, Json, device_time};
 use super::problem::{Failure, Problem};
 use crate::error::Error;
 use crate::evidence::entry::Receipt;
-use crate::patrol::report::{CorrectionBody, ReportBody, parse_correction, parse_report};
+use crate::evidence::timeline::{Sighting, Version};
+use crate::patrol::correction::{CorrectionBody, parse_correction};
+use crate::patrol::report::{ReportBody, parse_report};
 use crate::patrol::walk::{PatrolBody, parse_patrol};
 use crate::store::Added;
 
@@ -22,6 +25,20 @@ pub(super) fn receipt(added: Added, location: String) -> Response {
 /// A UUID in an address.
 pub(super) fn uuid(text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| Error::NotFound(format!("report {text}: not a UUID")))
+}
+
+/// What was taken once has its receipt for ever, also where the place or the phone's clock of today would not let it
+/// in; else `error`.
+async fn taken_before(app: &App, body: &[u8], error: Error) -> Result<Added, Error> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: Uuid,
+    }
+    let Ok(OnlyId { id }) = serde_json::from_slice(body) else { return Err(error) };
+    match app.store.find_submission(id, body).await {
+        Ok(Some(added)) => Ok(added),
+        _ => Err(error),
+    }
 }
 
 /// Files a report. Sending it again, byte for byte, gives the first receipt again.
@@ -39,19 +56,34 @@ pub(super) async fn add_report(
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Response, Failure> {
-    let report = parse_report(&body, &app.arrival(device_time(&headers)?))?;
-    let location = format!("/api/v1/reports/{}", report.id);
-    Ok(receipt(app.store.add_report(report).await?, location))
+    let added = match parse_report(&body, &app.arrival(device_time(&headers)?)) {
+        Ok(report) => app.store.add_report(report).await?,
+        Err(error) => taken_before(&app, &body, error).await?,
+    };
+    let location = format!("/api/v1/reports/{}", added.receipt.id);
+    Ok(receipt(added, location))
+}
+
+/// A report as it stands, and all that it ever said.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    sighting: Sighting,
+    /// Oldest first.
+    versions: Vec<Version>,
 }
 
 /// A report as it stands now: every field in words, its photos and whether they have come, where it lies, its
-/// corrections and its place in the log.
+/// corrections and its place in the log. `versions` holds what it said at every step, the first one included, with the
+/// canonical bytes of each entry.
 #[utoipa::path(get, path = "/api/v1/reports/{id}", tag = "reports", params(("id" = Uuid, Path)),
     responses((status = 200, body = Object, description = "The report as the timeline shows it"),
         (status = 404, body = Problem)))]
 pub(super) async fn get_report(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
-    let sighting = app.store.get_sighting(uuid(&id)?, &app.place, &app.rules).await?;
-    Ok(axum::Json(sighting).into_response())
+    let id = uuid(&id)?;
+    let sighting = app.store.get_sighting(id, &app.place, &app.rules).await?;
+    let versions = app.store.list_versions(id).await?;
+    Ok(axum::Json(Report { sighting, versions }).into_response())
 }
 
 /// Corrects or withdraws a report, or chooses among its outfalls. The old version stays in the log.
@@ -65,10 +97,14 @@ pub(super) async fn add_correction(
     Json(body): Json,
 ) -> Result<Response, Failure> {
     let report = uuid(&id)?;
-    let correction = parse_correction(&body, &app.place)?;
-    let added =
-        app.store.add_correction(report, body.to_vec(), correction, app.place.clone(), app.locator.clone());
-    Ok(receipt(added.await?, format!("/api/v1/reports/{report}")))
+    let added = match parse_correction(&body, &app.place) {
+        Ok(correction) => {
+            let (place_hash, locator) = (app.place.hash, app.locator.clone());
+            app.store.add_correction(report, body.to_vec(), correction, place_hash, locator).await?
+        }
+        Err(error) => taken_before(&app, &body, error).await?,
+    };
+    Ok(receipt(added, format!("/api/v1/reports/{report}")))
 }
 
 /// Records a patrol.
@@ -76,7 +112,10 @@ pub(super) async fn add_correction(
     responses((status = 201, body = Receipt), (status = 200, body = Receipt), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 pub(super) async fn add_patrol(State(app): State<App>, Json(body): Json) -> Result<Response, Failure> {
-    let patrol = parse_patrol(&body, &app.arrival(None))?;
-    let location = format!("/timeline?patrol={}", patrol.record.id);
-    Ok(receipt(app.store.add_patrol(patrol).await?, location))
+    let added = match parse_patrol(&body, &app.arrival(None)) {
+        Ok(patrol) => app.store.add_patrol(patrol).await?,
+        Err(error) => taken_before(&app, &body, error).await?,
+    };
+    let location = format!("/timeline?patrol={}", added.receipt.id);
+    Ok(receipt(added, location))
 }

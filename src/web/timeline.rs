@@ -1,13 +1,17 @@
 //! The timeline: pages of it as JSON, the whole as a document.
 
+use std::path::Path;
+
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, Parameter, PathItem};
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::app::App;
-use super::pages::query::TimelineQuery;
+use super::pages::query::{Order, TimelineQuery};
 use super::problem::{Failure, Problem};
 use crate::document::Format;
 use crate::document::export::export;
@@ -25,6 +29,8 @@ const LIMIT_MAX: u32 = 200;
         ("kind" = Option<crate::patrol::ReportKind>, Query), ("patrol" = Option<uuid::Uuid>, Query),
         ("from" = Option<String>, Query, description = "Day (北京时间) or RFC 3339 instant, inclusive"),
         ("to" = Option<String>, Query, description = "Day, inclusive, or RFC 3339 instant, exclusive"),
+        ("datetime" = Option<String>, Query, description = "Instant, or interval `a/b`, both ends inclusive, `..` for an \
+            open one (OGC API Features); instead of from and to"),
         ("bbox" = Option<String>, Query, description = "west,south,east,north; WGS-84 degrees"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u32>, Query, description = "1 to 200, default 50")),
@@ -32,6 +38,9 @@ const LIMIT_MAX: u32 = 200;
         (status = 422, body = Problem)))]
 pub(super) async fn list_timeline(State(app): State<App>, uri: axum::http::Uri) -> Result<Response, Failure> {
     let (query, limit) = split_limit(&uri)?;
+    if query.order()? != Order::NewestFirst {
+        return Err(Error::invalid("order", "the API pages from the newest; allowed: desc").into());
+    }
     let page =
         app.store.list_timeline(&query.filter()?, query.after()?, limit, &app.place, &app.rules).await?;
     Ok(axum::Json(page).into_response())
@@ -51,16 +60,37 @@ fn split_limit(uri: &axum::http::Uri) -> Result<(TimelineQuery, u32), Error> {
     Ok((query, limit))
 }
 
+/// The addresses of the documents, described by the timeline's own filter.
+pub(super) fn exports(api: &OpenApi) -> Vec<(String, PathItem)> {
+    let list = api.paths.paths.get("/api/v1/timeline").and_then(|p| p.get.clone()).unwrap_or_default();
+    let described = |format: Format| {
+        let ending = format.word();
+        let mut item = list.clone();
+        item.summary =
+            Some(format!("The timeline as a document (.{ending}); the export is an entry of the log."));
+        item.description = None;
+        item.operation_id = Some(format!("export_timeline_{ending}"));
+        item.parameters = item.parameters.map(|all| all.into_iter().filter(|p| !is_paging(p)).collect());
+        let file = utoipa::openapi::Response::builder()
+            .description("The file")
+            .content(format.media_type(), utoipa::openapi::Content::builder().build());
+        item.responses.responses.insert("200".into(), RefOr::T(file.build()));
+        (format!("/api/v1/timeline.{ending}"), PathItem::new(HttpMethod::Get, item))
+    };
+    Format::ALL.map(described).into()
+}
+
+fn is_paging(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(p) if ["cursor", "limit"].contains(&p.name.as_str()))
+}
+
 /// The timeline as a document; the export is an entry of the log.
-#[utoipa::path(get, path = "/api/v1/timeline.docx", tag = "timeline",
-    responses((status = 200, description = "Word; likewise .pdf .xlsx .csv .geojson with the same query"),
-        (status = 422, body = Problem)))]
 pub(super) async fn export_timeline(
     State(app): State<App>,
     uri: axum::http::Uri,
 ) -> Result<Response, Failure> {
     let (query, _) = split_limit(&uri)?;
-    let format = Format::of(std::path::Path::new(uri.path()))?;
+    let format = Format::of(Path::new(uri.path()))?;
     let folder = app.store.temporary_folder()?;
     let file = folder.path().join(format!("timeline.{}", format.word()));
     let filter = query.filter()?;

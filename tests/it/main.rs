@@ -1,7 +1,16 @@
 //! One binary: every test against the real thing through the front door.
 #![cfg(test)]
 
+mod api_again;
+mod api_corrections;
+mod api_description;
+mod api_photos;
+mod api_refusals;
+mod api_timeline;
+mod arrows;
 mod chaos;
+mod cli;
+mod cli_serve;
 mod document_docx;
 mod document_pdf;
 mod document_tables;
@@ -14,4 +23,5 @@ mod mqtt;
 mod mqtt_faults;
 mod picture;
 mod sample;
+mod service;
 mod store;

@@ -8,8 +8,8 @@
 mod commit;
 mod connect;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::config::Mqtt;
 use crate::error::{Error, Result};
 use crate::ingest::mapping::Mapping;
 use crate::store::Store;
+pub use crate::water::intake::MqttStatus;
 
 /// Room for requests, acknowledgements above all.
 const REQUESTS: usize = 1 << 20;
@@ -34,45 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(30);
 /// How long a clean end may take once all is committed.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// How the connection fares, for `/readyz` and the pages. Counts are since the start of the process.
-#[derive(Debug, Default)]
-pub struct MqttStatus {
-    /// Connected and subscribed now.
-    pub connected: AtomicBool,
-    /// The broker refused a subscription (its access rules): nothing will come by it.
-    pub refused: AtomicBool,
-    /// Connections made, the first included.
-    pub connects: AtomicU64,
-    /// Messages received, repetitions included.
-    pub received: AtomicU64,
-    /// Observations stored.
-    pub stored: AtomicU64,
-    /// Observations received again, already known.
-    pub known: AtomicU64,
-    /// Messages that went to the dead letters.
-    pub dead: AtomicU64,
-    /// When the last message came, ms since 1970; 0: none yet.
-    pub last_message_ms: AtomicI64,
-}
-
-impl MqttStatus {
-    /// As `/readyz` shows it.
-    #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        let last = self.last_message_ms.load(Relaxed);
-        serde_json::json!({
-            "connected": self.connected.load(Relaxed),
-            "refused": self.refused.load(Relaxed),
-            "connects": self.connects.load(Relaxed),
-            "received": self.received.load(Relaxed),
-            "stored": self.stored.load(Relaxed),
-            "known": self.known.load(Relaxed),
-            "dead": self.dead.load(Relaxed),
-            "last_message_at": (last != 0).then(|| crate::clock::from_ms(last)),
-        })
-    }
-}
 
 /// A message on its way to the committer.
 struct Message {

@@ -6,6 +6,7 @@ use geo::{Distance, Geodesic, Point};
 use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
+use super::super::reports::read_record;
 use super::{Store, read_error, settle_level};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
@@ -91,8 +92,7 @@ impl Store {
             {
                 let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
                 s.note = note.map(text).or(s.note.take());
-                let entry: Entry = serde_json::from_slice(&body)
-                    .map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))?;
+                let entry = read_entry(index, &body)?;
                 if let Entry::Correction { action, changed, received_at, .. } = entry {
                     let reason = reason.map_or_else(|| "已依法删除".into(), text);
                     if action == "withdraw" {
@@ -112,21 +112,23 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn list_versions(&self, report: Uuid) -> Result<Vec<Version>> {
-        type Row = (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+        type Row = (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
         let rows: Vec<Row> = sqlx::query_as(
-            "select v.entry, e.body, e.leaf, w.body from report_version v join entry e on e.idx = v.entry
+            "select v.entry, e.body, e.leaf, w.body, r.body, n.body
+             from report_version v join entry e on e.idx = v.entry
              left join payload w on w.entry = v.entry and w.name = 'reason'
+             left join payload r on r.entry = v.entry and r.name = 'record'
+             left join payload n on n.entry = v.entry and n.name = 'note'
              where v.report = $1 order by v.entry",
         )
         .bind(report.as_bytes().to_vec())
         .fetch_all(&self.readers)
         .await
         .map_err(read_error)?;
-        let version = |(index, body, leaf, reason): Row| {
-            let entry: Entry = serde_json::from_slice(&body)
-                .map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))?;
-            let reason =
-                reason.map_or_else(|| "已依法删除".into(), |r| String::from_utf8(r).unwrap_or_default());
+        let version = |(index, body, leaf, reason, record, note): Row| {
+            let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
+            let entry = read_entry(index, &body)?;
+            let reason = reason.map_or_else(|| "已依法删除".into(), text);
             let words = match &entry {
                 Entry::Correction { action, changed, .. } => correction_words(action, changed, &reason),
                 _ => "上报".to_owned(),
@@ -135,7 +137,9 @@ impl Store {
                 received_at: entry.received_at(),
                 words,
                 entry: EntryRef { index: index.unsigned_abs(), leaf_hash: hex::encode(leaf) },
-                canonical: String::from_utf8(body).unwrap_or_default(),
+                canonical: text(body),
+                record: record.map(|r| read_record(&r)).transpose()?,
+                note: note.map(text),
             })
         };
         rows.into_iter().map(version).collect()
@@ -195,6 +199,10 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn read_entry(index: i64, body: &[u8]) -> Result<Entry> {
+    serde_json::from_slice(body).map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))
 }
 
 fn rank(key: &str) -> usize {

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use geo::{Distance, Geodesic, Point};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use sqlx::QueryBuilder;
 
 use super::{Store, named, read_error, sector_name};
@@ -18,6 +18,29 @@ use crate::lake::{DutyWindow, Place, Station};
 const SILENT_INTERVALS: i64 = 3;
 /// Days of duty windows looked at for one answer: more is no page that a person reads.
 const MAX_DAYS: i64 = 800;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The part of a period that one page shows. What is derived belongs to the page in which it begins, so that it
+/// stands on exactly one, whole.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Span {
+    /// First instant.
+    pub from: Timestamp,
+    /// Last instant, exclusive.
+    pub to: Timestamp,
+    /// The period begins with this page: what had begun before it stands here.
+    pub begins: bool,
+    /// End of the period, at most now.
+    pub end: Timestamp,
+}
+
+impl Span {
+    /// All of a period on one page.
+    pub fn whole(from: Timestamp, to: Timestamp) -> Self {
+        Self { from, to, begins: true, end: to }
+    }
+}
 
 /// The stations whose water a filter is about: near its outfall, or all of them.
 pub(super) fn stations_of<'p>(filter: &Filter, place: &'p Place, rules: &Rules) -> Vec<&'p Station> {
@@ -44,23 +67,21 @@ impl Store {
     pub(super) async fn list_not_patrolled(
         &self,
         filter: &Filter,
-        (from, to): (Timestamp, Timestamp),
+        span: &Span,
         place: &Place,
     ) -> Result<Vec<Gap>> {
         let sectors = sectors_of(filter, place);
         let Some(first) = self.first_seen().await? else { return Ok(Vec::new()) };
-        let (from, to) = (from.max(first), to.min(self.clock.now()));
-        let walked = self.list_walked(&sectors, (from, to)).await?;
+        let (from, now) = (span.from.max(first), self.clock.now());
+        // A window that begins in the span may end after it.
+        let walked = self.list_walked(&sectors, (from, span.to + DAY)).await?;
         let mut gaps = Vec::new();
-        let mut day = beijing(from).date();
-        let last = beijing(to).date();
+        let mut day = beijing(span.to).date();
+        // From the newest day back: a phone whose clock was never set must not use up the days that are looked at.
         for _ in 0..MAX_DAYS {
-            if day > last {
-                break;
-            }
-            for window in &place.windows {
+            for window in place.windows.iter().rev() {
                 let Some((start, end)) = window_on(day, window) else { continue };
-                if start < from || end > to {
+                if start < from || start >= span.to || end > now {
                     continue;
                 }
                 let missed = sectors
@@ -68,9 +89,13 @@ impl Store {
                     .filter(|code| !walked.iter().any(|(s, a, b)| s == *code && *a <= end && *b >= start));
                 gaps.extend(not_patrolled(missed, window, (start, end), sectors.len(), place));
             }
-            let Ok(next) = day.tomorrow() else { break };
-            day = next;
+            let Ok(before) = day.yesterday() else { break };
+            if day <= beijing(from).date() {
+                break;
+            }
+            day = before;
         }
+        gaps.reverse();
         Ok(gaps)
     }
 
@@ -119,11 +144,12 @@ impl Store {
         Ok(rows.into_iter().map(|(sector, a, b)| (sector, from_ms(a), from_ms(b))).collect())
     }
 
-    /// Times in which a station of the filter delivered nothing for three intervals or more.
+    /// Times in which a station of the filter delivered nothing for three intervals or more, each in the span in
+    /// which it begins.
     pub(super) async fn list_silent(
         &self,
         filter: &Filter,
-        (from, to): (Timestamp, Timestamp),
+        span: &Span,
         place: &Place,
         rules: &Rules,
     ) -> Result<Vec<Gap>> {
@@ -141,15 +167,21 @@ impl Store {
             .map_err(read_error)?;
             // A station that never said anything is not "silent since": nothing is known of it.
             let Some(ds) = ds else { continue };
+            // From each value to the next, which may lie behind the span; where the period begins, also from the
+            // last value before it.
             let rows: Vec<(i64, i64)> = sqlx::query_as(
-                "select a, b from (select coalesce(lag(t) over (order by t),
-                     (select max(t) from observation where ds = $1 and t < $2), $2) as a, t as b
-                   from (select t from observation where ds = $1 and t between $2 and $3 union select $3))
-                 where b - a > $4",
+                "with v as (
+                   select t from observation where ds = $1 and t >= $2 and t < $3
+                   union all select coalesce((select max(t) from observation where ds = $1 and t < $2), $2) where $4)
+                 select a, b from (select t as a, coalesce(lead(t) over (order by t),
+                     (select min(t) from observation where ds = $1 and t >= $3 and t <= $5), $5) as b from v)
+                 where b - a > $6",
             )
             .bind(ds)
-            .bind(from.as_millisecond())
-            .bind(to.as_millisecond())
+            .bind(span.from.as_millisecond())
+            .bind(span.to.as_millisecond())
+            .bind(span.begins)
+            .bind(span.end.as_millisecond())
             .bind(limit_ms)
             .fetch_all(&self.readers)
             .await

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Store, read_error};
+use super::{Span, Store, read_error};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::{Bucket, Filter, Named, RainDay, Rules, Series, Sighting};
@@ -101,10 +101,10 @@ impl Store {
         Ok(judged)
     }
 
-    /// Rain by day, 北京时间.
+    /// Rain by day, 北京时间, each day in the span in which it begins.
     pub(super) async fn list_rain_days(
         &self,
-        (from, to): (Timestamp, Timestamp),
+        span: &Span,
         place: &Place,
         rules: &Rules,
     ) -> Result<Vec<RainDay>> {
@@ -117,8 +117,8 @@ impl Store {
              select (t - 1 + $5) / $6 as day, total(v), sum(covered) from c group by day order by day",
         )
         .bind(ds)
-        .bind(from.as_millisecond())
-        .bind(to.as_millisecond())
+        .bind(span.from.as_millisecond())
+        .bind(end_of_day(span.to).min(span.end).as_millisecond())
         .bind(every_ms)
         .bind(BEIJING_MS)
         .bind(DAY_MS)
@@ -132,7 +132,8 @@ impl Store {
             coverage: (covered as f64 / DAY_MS as f64).min(1.0),
             source: rules.rain_station.clone(),
         };
-        Ok(rows.into_iter().map(day).collect())
+        let here = |d: &RainDay| d.from < span.to && (span.begins || d.from >= span.from);
+        Ok(rows.into_iter().map(day).filter(here).collect())
     }
 
     /// The raw series of the stations that belong to the filter, thinned to at most [`BUCKETS`] buckets each.
@@ -184,4 +185,10 @@ impl Store {
         all.retain(|s: &Series| !s.points.is_empty());
         Ok(all)
     }
+}
+
+/// Midnight in 北京时间 at or after `at`.
+fn end_of_day(at: Timestamp) -> Timestamp {
+    let days = (at.as_millisecond() + BEIJING_MS + DAY_MS - 1).div_euclid(DAY_MS);
+    from_ms(days * DAY_MS - BEIJING_MS)
 }

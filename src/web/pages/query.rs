@@ -36,6 +36,8 @@ pub struct TimelineQuery {
     pub from: String,
     /// Last day, inclusive, or instant, exclusive.
     pub to: String,
+    /// Instead of `from` and `to`: an instant, or `a/b` with both ends in it and `..` for an open one.
+    pub datetime: String,
     /// `west,south,east,north`, WGS-84 degrees.
     pub bbox: String,
     /// `desc` (newest first, the default) or `asc`.
@@ -52,8 +54,7 @@ impl TimelineQuery {
     /// # Errors
     /// [`Error::Invalid`] with the field and what is allowed.
     pub fn filter(&self) -> Result<Filter> {
-        let from = given(&self.from).map(|t| instant("from", t, 0)).transpose()?;
-        let to = given(&self.to).map(|t| instant("to", t, 24)).transpose()?;
+        let (from, to) = self.period()?;
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
             return Err(Error::invalid("to", "must lie after `from`"));
         }
@@ -69,6 +70,18 @@ impl TimelineQuery {
             to,
             bbox: given(&self.bbox).map(bbox).transpose()?,
         })
+    }
+
+    fn period(&self) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+        let from = given(&self.from).map(|t| instant("from", t, 0)).transpose()?;
+        let to = given(&self.to).map(|t| instant("to", t, 24)).transpose()?;
+        match given(&self.datetime) {
+            None => Ok((from, to)),
+            Some(text) if from.is_none() && to.is_none() => interval(text),
+            Some(_) => {
+                Err(Error::invalid("datetime", "is given beside `from` or `to`; allowed: one or the other"))
+            }
+        }
     }
 
     /// The order of the rows.
@@ -102,6 +115,7 @@ impl TimelineQuery {
             ("patrol", &self.patrol),
             ("from", &self.from),
             ("to", &self.to),
+            ("datetime", &self.datetime),
             ("bbox", &self.bbox),
         ])
     }
@@ -130,6 +144,28 @@ fn instant(field: &str, text: &str, later_h: i64) -> Result<Timestamp> {
     let day: Date = text.parse().map_err(|_| wrong())?;
     let start = Offset::constant(8).to_timestamp(day.at(0, 0, 0, 0)).map_err(|_| wrong())?;
     start.checked_add(SignedDuration::from_hours(later_h)).map_err(|_| wrong())
+}
+
+/// OGC API Features 7.15.4: an instant, or `a/b` closed at both ends, `..` or nothing for an open one.
+fn interval(text: &str) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+    let wrong = || {
+        Error::invalid(
+            "datetime",
+            format!("`{text}`; allowed: an RFC 3339 instant, or `a/b`, `../b`, `a/..`"),
+        )
+    };
+    let (first, last) = text.split_once('/').unwrap_or((text, text));
+    let end = |t: &str| match t {
+        "" | ".." => Ok(None),
+        t => t.parse::<Timestamp>().map(Some).map_err(|_| wrong()),
+    };
+    // The filter ends before `to`, and everything is stored to the millisecond.
+    let after = |t: Timestamp| t.checked_add(SignedDuration::from_millis(1)).map_err(|_| wrong());
+    match (end(first)?, end(last)?.map(after).transpose()?) {
+        (None, None) => Err(wrong()),
+        (Some(from), Some(to)) if from >= to => Err(wrong()),
+        period => Ok(period),
+    }
 }
 
 fn bbox(text: &str) -> Result<[f64; 4]> {
@@ -180,6 +216,19 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_holds_both_its_ends() {
+        let period = |datetime: &str| {
+            let filter = TimelineQuery { datetime: datetime.into(), ..Default::default() }.filter().unwrap();
+            (filter.from.map(|t| t.to_string()), filter.to.map(|t| t.to_string()))
+        };
+        let (a, b) = (Some("2026-07-01T00:00:00Z".to_owned()), Some("2026-07-02T00:00:00.001Z".to_owned()));
+        assert_eq!(period("2026-07-01T08:00:00+08:00/2026-07-02T00:00:00Z"), (a.clone(), b.clone()));
+        assert_eq!(period("2026-07-01T00:00:00Z/.."), (a.clone(), None));
+        assert_eq!(period("/2026-07-02T00:00:00Z"), (None, b));
+        assert_eq!(period("2026-07-01T00:00:00Z"), (a, Some("2026-07-01T00:00:00.001Z".to_owned())));
+    }
+
+    #[test]
     fn wrong_fields_are_named() {
         let field = |query: TimelineQuery| match query.filter() {
             Err(Error::Invalid { field, .. }) => field,
@@ -193,6 +242,9 @@ mod tests {
         assert_eq!(field(TimelineQuery { bbox: "NaN,29,112,30".into(), ..empty() }), "bbox");
         let turned = TimelineQuery { from: "2026-07-02".into(), to: "2026-07-01".into(), ..empty() };
         assert_eq!(field(turned), "to");
+        for wrong in ["..", "../..", "July", "2026-07-02T00:00:00Z/2026-07-01T00:00:00Z", "a/b/c"] {
+            assert_eq!(field(TimelineQuery { datetime: wrong.into(), ..empty() }), "datetime");
+        }
         assert_eq!(empty().filter().unwrap(), Filter::default());
         assert_eq!(empty().after().unwrap(), None);
         assert!(TimelineQuery { cursor: "two".into(), ..empty() }.after().is_err());

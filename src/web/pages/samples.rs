@@ -328,6 +328,8 @@ pub fn report_page(lang: Lang) -> String {
         words: words.into(),
         entry: entry(index),
         canonical: canonical.into(),
+        record: None,
+        note: None,
     };
     let versions = [version("14T09:00", "上报", 12_340), version("14T09:02", "更正：水流 中 → 大", 12_344)];
     let view = ReportPage {

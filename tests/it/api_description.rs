@@ -1,0 +1,127 @@
+//! The API's own description, its page, and what the service says of its health.
+
+use jijia::clock::Clock;
+use jijia::lake::load::embedded;
+use serde_json::Value;
+
+use crate::service::{Service, id};
+
+async fn start() -> (tempfile::TempDir, Service) {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    (dir, service)
+}
+
+/// Every operation of the description: method and path.
+fn operations(api: &Value) -> Vec<(String, String)> {
+    let paths = api["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .unwrap()
+                .keys()
+                .map(|method| (method.to_uppercase(), path.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_described_route_is_answered_by_its_handler() {
+    let (_dir, service) = start().await;
+    let api = service.get("/api/openapi.json").await.json();
+    assert!(api["openapi"].as_str().unwrap().starts_with("3.1."), "{}", api["openapi"]);
+    let all = operations(&api);
+    assert!(all.len() >= 15, "{all:?}");
+    for (method, path) in &all {
+        let address = path.replace("{id}", &id(1)).replace("{sha256}", &"ab".repeat(32));
+        let answer = service.send(method, &address, &[], b"").await;
+        let words = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_ne!(answer.status, 405, "{method} {path}");
+        // The fallback says the path itself; a handler says which report or photo is not there.
+        let detail = if answer.status == 404 { answer.json()["detail"].to_string() } else { words };
+        assert!(!detail.contains(&address), "{method} {path}: {detail}");
+        let status = answer.status.to_string();
+        assert!(
+            !api["paths"][path][method.to_lowercase()]["responses"][&status].is_null(),
+            "{method} {path}: {status}"
+        );
+    }
+}
+
+/// The routes of the API and their description are one list (`web::api`); nothing of the API may stand beside it.
+#[test]
+fn no_route_of_the_api_stands_outside_the_description() {
+    let described: Value = serde_json::to_value(jijia::web::openapi()).unwrap();
+    let source = std::fs::read_to_string("src/web/mod.rs").unwrap();
+    let mut beside: Vec<&str> = source
+        .split('"')
+        .filter(|s| s.starts_with("/api"))
+        .filter(|s| described["paths"][*s].is_null())
+        .collect();
+    beside.sort_unstable();
+    assert_eq!(beside, ["/api/docs", "/api/openapi.json"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_reference_of_the_description_leads_somewhere() {
+    let (_dir, service) = start().await;
+    let text = service.get("/api/openapi.json").await.text().to_owned();
+    let api: Value = serde_json::from_str(&text).unwrap();
+    let refs: Vec<&str> = text.split("\"$ref\":\"#").skip(1).map(|r| r.split('"').next().unwrap()).collect();
+    assert!(refs.len() > 20);
+    for pointer in refs {
+        assert!(api.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_description_loads_whole_from_here() {
+    let (_dir, service) = start().await;
+    let page = service.get("/api/docs/").await;
+    assert_eq!(page.status, 200);
+    // Its scripts are its own files; a policy of `default-src 'self'` would forbid its inline styles.
+    assert_eq!(page.header("content-security-policy"), None);
+    let html = page.text().to_owned();
+    let assets: Vec<&str> =
+        html.split(['"', '\'']).filter(|p| [".css", ".js", ".png"].iter().any(|e| p.ends_with(e))).collect();
+    assert!(assets.len() >= 4, "{html}");
+    for asset in assets {
+        assert!(!asset.contains("//"), "{asset} would be loaded from elsewhere");
+        let file = service.get(&format!("/api/docs/{}", asset.trim_start_matches("./"))).await;
+        assert_eq!(file.status, 200, "{asset}");
+        assert!(!file.body.is_empty(), "{asset}");
+    }
+    let initial = service.get("/api/docs/swagger-initializer.js").await;
+    assert!(initial.text().contains("/api/openapi.json"), "{}", initial.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_its_warnings() {
+    let (dir, service) = start().await;
+    assert_eq!(service.get("/livez").await.text(), "ok\n");
+    let ready = service.get("/readyz").await;
+    assert_eq!(ready.status, 200);
+    let said = ready.json();
+    assert_eq!((&said["ready"], &said["demo"], &said["mqtt"]), (&true.into(), &false.into(), &Value::Null));
+    assert_eq!(said["warnings"].as_array().unwrap().len(), 0, "{said}");
+    service.stop().await;
+
+    // The limit above what any disk has: then this disk is low.
+    let service =
+        Service::start_with(dir.path(), embedded(), Clock::System, |s| s.low_space_bytes = u64::MAX).await;
+    let low = service.get("/readyz").await;
+    assert_eq!((low.status, &low.json()["ready"]), (200, &true.into()));
+    assert!(low.json()["warnings"][0].as_str().unwrap().starts_with("disk: "), "{}", low.text());
+}
+
+#[test]
+fn a_system_clock_that_was_never_set_is_said() {
+    let at = |text: &str| jijia::web::unset_clock(text.parse().unwrap());
+    assert!(at("1970-01-01T00:00:12Z").unwrap().contains("before this program was made"));
+    assert!(at("2025-12-31T23:59:59Z").is_some());
+    assert_eq!(at("2026-11-01T00:00:00Z"), None);
+    let demo = Clock::simulated("2020-01-01T00:00:00Z".parse().unwrap());
+    assert_eq!(jijia::web::clock_warning(&demo), None);
+}

@@ -1,0 +1,133 @@
+//! Photos before, with and after their report; what viewers get and what is sealed.
+
+use serde_json::json;
+
+use crate::service::{Answer, Service, id, jpeg, report, sha256_of, with};
+
+async fn start() -> (tempfile::TempDir, Service) {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    (dir, service)
+}
+
+/// A report with photos.
+async fn add(service: &Service, n: u32, photos: &[&[u8]]) {
+    let hashes: Vec<String> = photos.iter().map(|p| sha256_of(p)).collect();
+    service.post("/api/v1/reports", &with(report(n), "/photos", json!(hashes))).await.created();
+}
+
+async fn photos_of(service: &Service, n: u32) -> Vec<(bool, bool)> {
+    let shown = service.get(&format!("/api/v1/reports/{}", id(n))).await.json();
+    let flag = |p: &serde_json::Value, key: &str| p[key].as_bool().unwrap();
+    shown["photos"].as_array().unwrap().iter().map(|p| (flag(p, "stored"), flag(p, "preview"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_with_and_after_the_report() {
+    let (_dir, service) = start().await;
+    let (before, after, late) = (jpeg(1), jpeg(2), jpeg(3));
+    service.put_photo(&before).await.created();
+    add(&service, 1, &[&before, &after]).await;
+    assert_eq!(photos_of(&service, 1).await, [(true, true), (false, false)]);
+    service.put_photo(&after).await.created();
+    assert_eq!(photos_of(&service, 1).await, [(true, true), (true, true)]);
+    // At the same moment, and one photo for two reports.
+    let hashes = json!([sha256_of(&late), sha256_of(&before)]);
+    let body = with(report(2), "/photos", hashes);
+    let (report, photo) = tokio::join!(service.post("/api/v1/reports", &body), service.put_photo(&late));
+    report.created();
+    photo.created();
+    assert_eq!(photos_of(&service, 2).await, [(true, true), (true, true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_that_never_comes_is_said_everywhere() {
+    let (_dir, service) = start().await;
+    add(&service, 1, &[&jpeg(1)]).await;
+    assert_eq!(photos_of(&service, 1).await, [(false, false)]);
+    let shown = service.get(&format!("/api/v1/reports/{}", id(1))).await.json();
+    assert!(shown["flags"].to_string().contains("照片未到"), "{shown}");
+    assert_eq!(shown["level"], json!(null), "a photo that has not come proves nothing");
+    let page = service.get("/api/v1/timeline?outfall=JJH-PK-0003").await.json();
+    let row = page["rows"].as_array().unwrap().iter().find(|r| r["row"] == "sighting").cloned().unwrap();
+    assert_eq!(row["photos"][0]["stored"], false);
+    assert!(row["flags"].to_string().contains("照片未到"), "{row}");
+    for address in [format!("/reports/{}", id(1)), "/timeline?outfall=JJH-PK-0003".into()] {
+        let html = service.get(&address).await;
+        assert_eq!(html.status, 200);
+        assert!(html.text().contains("照片未到"), "{address}");
+    }
+    let csv = service.get("/api/v1/timeline.csv").await;
+    assert!(csv.text().contains("照片未到1张"), "{}", csv.text());
+    let hash = sha256_of(&jpeg(1));
+    let gone = service.get(&format!("/api/v1/photos/{hash}")).await.problem(404, "");
+    assert!(gone["detail"].as_str().unwrap().contains("has not come"), "{gone}");
+    service.get(&format!("/api/v1/photos/{hash}/preview")).await.problem(404, "");
+}
+
+/// A JPEG with an EXIF segment of GPS words after its start.
+fn with_exif(jpeg: &[u8]) -> Vec<u8> {
+    // Big-endian TIFF, one tag: ImageDescription (0x010e), ASCII, 16 bytes at offset 26.
+    let mut tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x0e\0\x02\0\0\0\x10\0\0\0\x1a\0\0\0\0".to_vec();
+    tiff.extend_from_slice(b"29.4N 113.1E me\0");
+    let mut segment = b"Exif\0\0".to_vec();
+    segment.extend_from_slice(&tiff);
+    let length = u16::try_from(segment.len() + 2).unwrap().to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &segment, &jpeg[2..]].concat()
+}
+
+fn holds(answer: &Answer, words: &[u8]) -> bool {
+    memchr::memmem::find(&answer.body, words).is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_get_a_clean_copy_and_the_original_stays_byte_for_byte() {
+    let (dir, service) = start().await;
+    let bytes = with_exif(&jpeg(1));
+    let hash = sha256_of(&bytes);
+    service.put_photo(&bytes).await.created();
+    let original = service.get(&format!("/api/v1/photos/{hash}")).await;
+    assert_eq!(original.body, bytes);
+    assert!(holds(&original, b"113.1E"));
+    assert_eq!(original.header("content-type"), Some("image/jpeg"));
+    assert_eq!(original.header("x-content-type-options"), Some("nosniff"));
+    assert!(original.header("content-disposition").unwrap().starts_with("attachment"));
+    assert!(original.header("content-security-policy").unwrap().contains("sandbox"));
+    let copy = service.get(&format!("/api/v1/photos/{hash}/preview")).await;
+    assert_eq!((copy.status, copy.header("content-type")), (200, Some("image/jpeg")));
+    assert!(!holds(&copy, b"Exif") && !holds(&copy, b"113.1E"));
+    let drawn = image::load_from_memory(&copy.body).unwrap();
+    assert_eq!((drawn.width(), drawn.height()), (64, 48));
+    let sealed = dir.path().join("photos").join(&hash[..2]).join(format!("{}.bin", &hash[2..]));
+    assert_eq!(std::fs::read(sealed).unwrap(), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_is_sealed_and_heic_is_said_to_have_no_copy() {
+    let (_dir, service) = start().await;
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(20, 30).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let fixture = |name: &str| std::fs::read(format!("tests/fixtures/photo/{name}")).unwrap();
+    for (bytes, media_type) in [
+        (png.into_inner(), "image/png"),
+        (fixture("lossy.webp"), "image/webp"),
+        (fixture("progressive.jpg"), "image/jpeg"),
+        (fixture("tiny.heic"), "image/heic"),
+    ] {
+        service.put_photo(&bytes).await.created();
+        let original = service.get(&format!("/api/v1/photos/{}", sha256_of(&bytes))).await;
+        assert_eq!(original.header("content-type"), Some(media_type));
+        assert_eq!(original.body, bytes);
+        let copy = service.get(&format!("/api/v1/photos/{}/preview", sha256_of(&bytes))).await;
+        if media_type == "image/heic" {
+            assert!(copy.problem(404, "")["detail"].as_str().unwrap().contains("no preview"));
+        } else {
+            assert_eq!((copy.status, copy.header("content-type")), (200, Some("image/jpeg")), "{media_type}");
+        }
+    }
+    let heic = fixture("tiny.heic");
+    add(&service, 1, &[&heic]).await;
+    assert_eq!(photos_of(&service, 1).await, [(true, false)]);
+    let page = service.get(&format!("/reports/{}", id(1))).await;
+    assert!(page.text().contains(&format!("/api/v1/photos/{}\"", sha256_of(&heic))), "{}", page.text());
+}
