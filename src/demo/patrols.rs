@@ -83,9 +83,11 @@ impl<'a> Patrols<'a> {
     #[must_use]
     pub fn one(mut self, at: Timestamp) -> Vec<Event> {
         let walk = Walk { walker: &WALKERS[0], id: new_id(&mut self.rng), sent_together: None };
-        let outfall = self.rng.choice(&self.place.outfalls).filter(|_| self.rng.f64() < 0.7);
-        match outfall.or_else(|| self.place.outfalls.get(2)) {
-            Some(o) if self.rng.f64() < 0.7 => self.outfall(&walk, o, at),
+        let place = self.place;
+        let running = |o: &&Outfall| self.world.sewage_l_s(&o.code, at) > 0.05;
+        let outfalls: Vec<&Outfall> = place.outfalls.iter().filter(running).collect();
+        match self.rng.choice(outfalls) {
+            Some(outfall) if self.rng.f64() < 0.7 => self.outfall(&walk, outfall, at),
             _ => self.bay(&walk, 0, at),
         }
         self.events.iter_mut().for_each(Event::alone);

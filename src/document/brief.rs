@@ -183,18 +183,18 @@ fn records(timeline: &Timeline, sightings: &[&Sighting], plates: &Plates) -> Sec
     // The outfall that the whole brief is about need not stand in every row.
     let one_place = timeline.filter.outfall.is_some();
     let (kind, seen) = if one_place {
-        (column("类型", 112), column("现场情况", 375))
+        (column("类型", 80), column("现场情况", 445))
     } else {
-        (column("类型与地点", 160), column("现场情况", 327))
+        (column("类型与地点", 150), column("现场情况", 375))
     };
     let columns = vec![
-        column("序号", 62),
-        column("时间", 118),
+        column("序号", 55),
+        column("时间", 125),
         kind,
-        column("天气与等级", 160),
+        column("天气与等级", 150),
         seen,
-        column("照片", 75),
-        column("条目", 98),
+        column("照片", 60),
+        column("条目", 85),
     ];
     let year = |s: &Sighting| beijing(s.observed_at).year();
     let one_year = sightings.iter().all(|s| year(s) == year(sightings[0]));

@@ -18,8 +18,8 @@ use crate::evidence::timeline::Timeline;
 /// Width of the type area, twips: 156 mm.
 const TYPE_AREA: usize = 8844;
 const EMU_PER_MM: f64 = 36_000.0;
-/// The box a map or chart is fitted into, mm.
-const FIGURE_MM: (f64, f64) = (150.0, 105.0);
+/// The box a map or chart is fitted into, mm: both with their captions on one page.
+const FIGURE_MM: (f64, f64) = (150.0, 95.0);
 /// The box a photo is fitted into, mm: three rows of two to a page with their captions.
 const PLATE_MM: (f64, f64) = (72.0, 43.0);
 

@@ -49,8 +49,8 @@ pub struct TimelinePictures {
     pub chart_svg: String,
 }
 
-/// Panels of a document's chart: more would not fit under each other on a page.
-const MAX_PANELS: usize = 8;
+/// Panels of a timeline's chart: it is then about as high as the map beside it, and both fit on one page of paper.
+const MAX_PANELS: usize = 4;
 
 impl TimelinePictures {
     /// Draws them. The chart runs over the filter's period, or from the first row to the cut-off.

@@ -47,6 +47,16 @@ pub fn find(key: &str) -> Option<&'static Property> {
     PROPERTIES.iter().find(|p| p.key == key)
 }
 
+/// The properties in which domestic sewage shows first, best first: ammonia and oxygen, then salts and turbidity (domain
+/// notes, section 4.1; an engineering choice). Decides what is drawn where not everything can be.
+const SEWAGE_FIRST: [&str; 7] = ["nh3n", "do", "ec", "turbidity", "codmn", "tp", "tn"];
+
+/// Place of a property among those in which sewage shows; the others come after them.
+#[must_use]
+pub fn sewage_rank(key: &str) -> usize {
+    SEWAGE_FIRST.iter().position(|k| *k == key).unwrap_or(SEWAGE_FIRST.len())
+}
+
 /// The unit as people write it (`Cel` is `℃`, `1` is nothing).
 #[must_use]
 pub fn unit_words(unit: &str) -> &str {

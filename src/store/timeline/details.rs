@@ -194,7 +194,9 @@ impl Store {
         }
         for s in sightings {
             s.readings.sort_by(|a, b| {
-                a.distance_m.total_cmp(&b.distance_m).then_with(|| rank(&a.property).cmp(&rank(&b.property)))
+                let by_time = || b.observed_at.cmp(&a.observed_at);
+                let by_property = || rank(&a.property).cmp(&rank(&b.property));
+                a.distance_m.total_cmp(&b.distance_m).then_with(by_time).then_with(by_property)
             });
         }
         Ok(())

@@ -44,14 +44,17 @@ impl Span {
 
 /// The stations whose water a filter is about: near its outfall, or all of them.
 pub(super) fn stations_of<'p>(filter: &Filter, place: &'p Place, rules: &Rules) -> Vec<&'p Station> {
-    let outfall = place.outfalls.iter().find(|o| Some(&o.code) == filter.outfall.as_ref());
-    let near = |s: &&Station| {
-        outfall.is_none_or(|o| {
-            let (a, b) = (o.position, s.position);
-            Geodesic.distance(Point::new(a.lng, a.lat), Point::new(b.lng, b.lat)) <= rules.nearby_m
-        })
+    let Some(outfall) = place.outfalls.iter().find(|o| Some(&o.code) == filter.outfall.as_ref()) else {
+        return place.stations.iter().collect();
     };
-    place.stations.iter().filter(near).collect()
+    let away_m = |s: &Station| {
+        let (a, b) = (outfall.position, s.position);
+        Geodesic.distance(Point::new(a.lng, a.lat), Point::new(b.lng, b.lat))
+    };
+    let mut near: Vec<(f64, &Station)> = place.stations.iter().map(|s| (away_m(s), s)).collect();
+    near.retain(|(m, _)| *m <= rules.nearby_m);
+    near.sort_by(|a, b| a.0.total_cmp(&b.0));
+    near.into_iter().map(|(_, s)| s).collect()
 }
 
 /// Start and end of a duty window on a day.

@@ -144,13 +144,14 @@ impl Store {
         place: &Place,
         rules: &Rules,
     ) -> Result<Vec<Series>> {
-        let streams: Vec<(i64, String, String, String)> = sqlx::query_as(
+        let mut streams: Vec<(i64, String, String, String)> = sqlx::query_as(
             "select id, station, property, unit from datastream where processing = 'raw' and property <> 'rain'
              order by station, id",
         )
         .fetch_all(&self.readers)
         .await
         .map_err(read_error)?;
+        streams.sort_by_key(|(_, _, key, _)| property::sewage_rank(key));
         let (start, end) = (from.as_millisecond(), to.as_millisecond());
         let width = ((end - start) / BUCKETS).max(1);
         let mut all = Vec::new();
@@ -183,6 +184,10 @@ impl Store {
             }
         }
         all.retain(|s: &Series| !s.points.is_empty());
+        // Of one outfall the nearest station first; of the lake one property at all stations, then the next.
+        if filter.outfall.is_none() {
+            all.sort_by_key(|s| property::sewage_rank(&s.property));
+        }
         Ok(all)
     }
 }

@@ -68,6 +68,14 @@ pub(super) struct CorrectionView {
     pub entry: String,
 }
 
+/// A station's values near a sighting as a page shows them.
+pub(super) struct StationView {
+    pub name: String,
+    /// Distance and time.
+    pub away: String,
+    pub values: Vec<String>,
+}
+
 /// A sighting as a page shows it.
 pub(super) struct SightingView {
     pub href: String,
@@ -87,7 +95,7 @@ pub(super) struct SightingView {
     /// One line for the feed.
     pub gist: String,
     pub facts: Vec<Fact>,
-    pub readings: Vec<String>,
+    pub readings: Vec<StationView>,
     pub flags: Vec<String>,
     pub corrections: Vec<CorrectionView>,
     pub withdrawn: Option<String>,
@@ -121,7 +129,7 @@ impl SightingView {
             place: place(s, lang),
             gist: gist(s, lang),
             facts: s.facts.clone(),
-            readings: s.readings.iter().map(|r| reading(r, lang)).collect(),
+            readings: stations(&s.readings, lang),
             flags: s.flags.clone(),
             corrections: s
                 .corrections
@@ -230,16 +238,29 @@ fn located(at: &Located, lang: Lang) -> Vec<String> {
     words
 }
 
+/// One line for each station and minute, the nearest first.
+fn stations(readings: &[Reading], lang: Lang) -> Vec<StationView> {
+    let same =
+        |a: &Reading, b: &Reading| a.station == b.station && time_of(a.observed_at) == time_of(b.observed_at);
+    let view = |group: &[Reading]| {
+        let first = group.first()?;
+        Some(StationView {
+            name: first.station.name.clone(),
+            away: lang.fill(
+                "row.away",
+                &[
+                    ("m", &grouped(first.distance_m.round().max(0.0) as u64)),
+                    ("time", &time_of(first.observed_at)),
+                ],
+            ),
+            values: group.iter().map(|r| reading(r, lang)).collect(),
+        })
+    };
+    readings.chunk_by(same).filter_map(view).collect()
+}
+
 fn reading(r: &Reading, lang: Lang) -> String {
-    lang.fill(
-        "row.reading",
-        &[
-            ("station", &r.station.name),
-            ("property", &lang.property(&r.property, &r.property_zh)),
-            ("value", &r.value),
-            ("unit", &r.unit),
-            ("time", &time_of(r.observed_at)),
-            ("m", &grouped(r.distance_m.round().max(0.0) as u64)),
-        ],
-    )
+    let property = lang.property(&r.property, &r.property_zh);
+    let space = if r.unit.is_empty() { "" } else { "\u{a0}" };
+    format!("{property} {}{space}{}", r.value, r.unit)
 }
