@@ -21,7 +21,7 @@ impl Broker {
     /// `None` where no mosquitto is installed. It writes its queue only every half hour: with the profile's
     /// `autosave_on_changes` it would write the whole queue for every message of a bulk (see the profile's comment).
     pub fn start() -> Result<Option<Self>, Fault> {
-        let folder = tempfile::tempdir()?;
+        let folder = crate::folder()?;
         let address = free_address()?;
         let lines = PROFILE.lines().map(|line| match line.split(' ').next() {
             Some("listener") => format!("listener {} 127.0.0.1", address.port()),

@@ -64,15 +64,14 @@ fn machine(long: bool) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown");
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory_kb: u64 =
-        memory.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or_default();
+    let memory_kb: u64 = memory.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or_default();
     let day = jijia::clock::beijing(jiff::Timestamp::now()).date();
     let sizes = if long { "long" } else { "short" };
     let profile = if cfg!(debug_assertions) { ", NOT A RELEASE BUILD" } else { "" };
     format!(
         "{day}, {cpu}, {cores} cores, {} GiB, {} ({sizes} sizes{profile})",
         memory_kb.div_ceil(1 << 20),
-        file_system(&std::env::temp_dir())
+        file_system(Path::new(crate::DISK))
     )
 }
 

@@ -58,11 +58,7 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
 }
 
 /// Positions per second, after making sure that both sides found the same.
-fn rate(
-    positions: &[Wgs84],
-    theirs: &Value,
-    geotag: impl Fn(Wgs84) -> Geotag,
-) -> Result<f64, Fault> {
+fn rate(positions: &[Wgs84], theirs: &Value, geotag: impl Fn(Wgs84) -> Geotag) -> Result<f64, Fault> {
     let started = Instant::now();
     for at in positions {
         black_box(geotag(*at));

@@ -25,7 +25,7 @@ impl Influx {
     /// Starts and sets up; `None` where `INFLUXD` names no server.
     pub fn start() -> Result<Option<Self>, Fault> {
         let Some(program) = std::env::var_os("INFLUXD") else { return Ok(None) };
-        let (address, folder) = (free_address()?, tempfile::tempdir()?);
+        let (address, folder) = (free_address()?, crate::folder()?);
         let at = |name: &str| folder.path().join(name);
         let child = Command::new(program)
             .args(["--http-bind-address", &address.to_string()])
@@ -50,7 +50,8 @@ impl Influx {
         let setup = format!(
             r#"{{"username":"jijia","password":"jijia-bench","org":"jijia","bucket":"first","token":"{TOKEN}"}}"#
         );
-        let answer: Value = serde_json::from_str(&server.post("/api/v2/setup", "application/json", &setup)?)?;
+        let answer: Value =
+            serde_json::from_str(&server.post("/api/v2/setup", "application/json", &setup)?)?;
         server.org_id = answer["org"]["id"].as_str().ok_or("setup gives no organisation")?.to_owned();
         Ok(Some(server))
     }
@@ -102,7 +103,8 @@ impl Influx {
     fn post(&self, path: &str, kind: &str, body: &str) -> Result<String, Fault> {
         let url = format!("http://{}{path}", self.address);
         let (token, kind) = (format!("Authorization: Token {TOKEN}"), format!("Content-Type: {kind}"));
-        let arguments = ["-sS", "--fail", "-H", &token, "-H", &kind, "-H", "Accept: */*", "--data-binary", "@-", &url];
+        let arguments =
+            ["-sS", "--fail", "-H", &token, "-H", &kind, "-H", "Accept: */*", "--data-binary", "@-", &url];
         curl(&arguments, body.as_bytes())
     }
 }

@@ -37,16 +37,17 @@ pub fn photo_hash(n: u64) -> String {
     hex::encode(Sha256::digest(format!("photo {n}")))
 }
 
-/// Keys of the shipped mapping, one value each.
-const KEYS: [&str; 8] = ["wt", "ph", "do", "ec", "turbidity", "nh3n", "codmn", "tp"];
+/// Keys of the shipped mapping.
+pub const KEYS: [&str; 8] = ["wt", "ph", "do", "ec", "turbidity", "nh3n", "codmn", "tp"];
 
-/// Message `n` of `values` values, of one of 50 devices, a second apart each.
+/// A message with a value for each key.
+pub fn readings(n: u64, at_ms: i64, keys: &[&str]) -> String {
+    let pairs: Vec<String> =
+        keys.iter().enumerate().map(|(i, key)| format!("\"{key}\":{}.{:02}", 5 + i, n % 97)).collect();
+    format!("{{\"ts\":{at_ms},\"values\":{{{}}}}}", pairs.join(","))
+}
+
+/// Message `n` of `values` values: one of 50 devices, each a second after the last; the device and the payload.
 pub fn message(n: u64, start_ms: i64, values: usize) -> (String, String) {
-    let at_ms = start_ms + (n / 50) as i64 * 1000;
-    let pairs: Vec<String> = KEYS[..values]
-        .iter()
-        .enumerate()
-        .map(|(i, key)| format!("\"{key}\":{}.{:02}", 5 + i, n % 97))
-        .collect();
-    (format!("D{:02}", n % 50), format!("{{\"ts\":{at_ms},\"values\":{{{}}}}}", pairs.join(",")))
+    (format!("D{:02}", n % 50), readings(n, start_ms + (n / 50) as i64 * 1000, &KEYS[..values]))
 }

@@ -28,6 +28,14 @@ use figures::Figure;
 
 type Fault = Box<dyn Error>;
 
+/// Where everything is written: beside the build, since `/tmp` may be memory.
+const DISK: &str = env!("CARGO_TARGET_TMPDIR");
+
+/// A folder on that disk, gone when dropped.
+fn folder() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in(DISK)
+}
+
 /// What the benches of one run share.
 #[derive(Default)]
 struct Session {

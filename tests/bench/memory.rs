@@ -8,7 +8,7 @@ use crate::{Fault, Outcome, Session};
 
 /// Prints both; the loads are those that ran before.
 pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
-    let folder = tempfile::tempdir()?;
+    let folder = crate::folder()?;
     let service = Service::start(folder.path(), &[])?;
     // Until what the start began in the background is over.
     std::thread::sleep(Duration::from_secs(2));

@@ -28,7 +28,7 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
         return Ok(Outcome::Skipped("mosquitto is not installed".into()));
     };
     let (rounds, messages) = if session.long { (7, 100_000) } else { (3, 50_000) };
-    let folder = tempfile::tempdir()?;
+    let folder = crate::folder()?;
     let mut lake = Lake { broker, folder, start_ms: Timestamp::now().as_millisecond() - 86_400_000 };
     let service = lake.start()?;
     let (mut ours, mut theirs, mut eight) = (vec![], vec![], vec![]);
@@ -37,7 +37,10 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
         theirs.push(messages as f64 / lake.printed(messages, 1)?.as_secs_f64());
         let few = messages / 2;
         eight.push((few * 8) as f64 / lake.live(&service, few, 8)?.as_secs_f64());
-        eprintln!("round {round}: {:.0}/s, mosquitto_sub {:.0}/s; {:.0} values/s of eight", ours[round], theirs[round], eight[round]);
+        eprintln!(
+            "round {round}: {:.0}/s, mosquitto_sub {:.0}/s; {:.0} values/s of eight",
+            ours[round], theirs[round], eight[round]
+        );
     }
     let mut peak_kb = service.peak_kb()?;
     service.stop()?;
@@ -157,7 +160,9 @@ impl Lake {
         let dead = watcher.count("dead")?;
         service.stop()?;
         if (received, dead) != (0, 0) {
-            return Err(format!("{received} stored messages were not acknowledged, {dead} were not read").into());
+            return Err(
+                format!("{received} stored messages were not acknowledged, {dead} were not read").into()
+            );
         }
         Ok(())
     }

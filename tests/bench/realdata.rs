@@ -31,13 +31,15 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
         return Ok(Outcome::Skipped("there is no folder shared/realdata beside the work tree".into()));
     };
     let Some(influx) = Influx::start()? else {
-        return Ok(Outcome::Skipped("INFLUXD names no InfluxDB server (tests/run finds or builds one)".into()));
+        return Ok(Outcome::Skipped(
+            "INFLUXD names no InfluxDB server (tests/run finds or builds one)".into(),
+        ));
     };
     let rounds = if session.long { 5 } else { 3 };
     let (mut imports, mut mirrors, mut curls) = (vec![], vec![], vec![]);
     let mut numbers = 0;
     for round in 0..rounds {
-        let data = tempfile::tempdir()?;
+        let data = crate::folder()?;
         imports.push(import(&folder, data.path())?.as_secs_f64() * 1e6 / (RAW + REVIEWED) as f64);
         let lines = Lines::of(&data.path().join("jijia.db"))?;
         let (ours, theirs) = (format!("mirror{round}"), format!("curl{round}"));
@@ -54,7 +56,10 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
             }
         }
         numbers = lines.count;
-        eprintln!("round {round}, µs per value: import {:.1}, mirror {:.1}, curl {:.1}", imports[round], mirrors[round], curls[round]);
+        eprintln!(
+            "round {round}, µs per value: import {:.1}, mirror {:.1}, curl {:.1}",
+            imports[round], mirrors[round], curls[round]
+        );
     }
     let (import, mirror, curl) = (median(&imports), median(&mirrors), median(&curls));
     let beside = format!("line protocol by curl: {curl:.1} µs per value");
@@ -68,7 +73,9 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
             met: None,
         },
         Figure {
-            what: format!("The same mirrored into InfluxDB 2, {numbers} numbers, start of the service included"),
+            what: format!(
+                "The same mirrored into InfluxDB 2, {numbers} numbers, start of the service included"
+            ),
             ours: format!("{mirror:.1} µs per value"),
             beside,
             ratio: Some(mirror / curl),
@@ -100,7 +107,9 @@ fn import(folder: &Path, data: &Path) -> Result<Duration, Fault> {
     let count = |processing: &str| db.query_row(sql, [processing], |r| r.get::<_, i64>(0));
     let stored = (count("raw")?, count("reviewed")?);
     if stored != (RAW, REVIEWED) {
-        return Err(format!("stored raw and reviewed: {stored:?}, in the files: {:?}", (RAW, REVIEWED)).into());
+        return Err(
+            format!("stored raw and reviewed: {stored:?}, in the files: {:?}", (RAW, REVIEWED)).into()
+        );
     }
     Ok(elapsed)
 }
@@ -148,10 +157,12 @@ impl Lines {
             let (processing, property, station, unit) = (text(0)?, text(1)?, text(2)?, text(3)?);
             let (v, t): (f64, i64) = (r.get(4)?, r.get(5)?);
             let unit = if unit.is_empty() { String::new() } else { format!(",unit={unit}") };
-            Ok(format!("water,processing={processing},property={property},station={station}{unit} value={v} {t}\n"))
+            Ok(format!(
+                "water,processing={processing},property={property},station={station}{unit} value={v} {t}\n"
+            ))
         };
         let lines: Vec<String> = statement.query_map([], line)?.collect::<Result<_, _>>()?;
-        let folder = tempfile::tempdir()?;
+        let folder = crate::folder()?;
         let mut files = Vec::new();
         for (i, chunk) in lines.chunks(LINES).enumerate() {
             let file = folder.path().join(format!("{i}.lp"));

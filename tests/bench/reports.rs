@@ -22,7 +22,7 @@ const CLIENTS: usize = 64;
 /// Prints rate, latency and the ratio.
 pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
     let (rounds, per_round) = if session.long { (7, 40_000) } else { (5, 12_000) };
-    let folder = tempfile::tempdir()?;
+    let folder = crate::folder()?;
     let data = folder.path().join("data");
     let service = Service::start(&data, &[])?;
     // A round outside the count: caches, the WAL's first growth; and the rows that the bare loop copies.
@@ -36,7 +36,12 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
         p50.push(percentile_ms(&times, 0.5));
         p99.push(percentile_ms(&times, 0.99));
         theirs.push(per_round as f64 / bare.write(per_round)?.as_secs_f64());
-        eprintln!("round {round}: {:.0}/s, p99 {:.1} ms; bare {:.0}/s", ours[ours.len() - 1], p99[p99.len() - 1], theirs[theirs.len() - 1]);
+        eprintln!(
+            "round {round}: {:.0}/s, p99 {:.1} ms; bare {:.0}/s",
+            ours[ours.len() - 1],
+            p99[p99.len() - 1],
+            theirs[theirs.len() - 1]
+        );
     }
     check(&mut service.connect()?, 2_000 + rounds * per_round as u64)?;
     session.peaks.push(("reports", service.peak_kb()?));

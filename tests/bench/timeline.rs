@@ -3,8 +3,8 @@
 //!
 //! Both logs are made by the store's own writing thread (parsed reports and batches of readings, 256 callers, commits
 //! of 64), at the same rate of 300 entries a day up to now: two of three are reports over the eight outfalls, the
-//! third is a batch of eight readings. So both hold more than the 30 days that the page shows, and the larger one
-//! years before them.
+//! third is a batch of readings of a station or of the rain gauge. So both hold more than the 30 days that the page
+//! shows, and the larger one years before them.
 
 use std::path::Path;
 use std::time::Instant;
@@ -33,7 +33,7 @@ const PAGES: [(&str, &str); 2] =
 /// Prints the times of the pages and of the start.
 pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
     let (large, asks) = if session.long { (1_000_000, 60) } else { (200_000, 30) };
-    let folder = tempfile::tempdir()?;
+    let folder = crate::folder()?;
     let (small_dir, large_dir) = (folder.path().join("small"), folder.path().join("large"));
     fill(&small_dir, SMALL)?;
     let started = Instant::now();
@@ -50,7 +50,10 @@ pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
         }
         let (ours, theirs) = (median(&ours), median(&theirs));
         figures.push(Figure {
-            what: format!("First timeline page of one outfall, {name}, among {} entries", thousands(large as f64)),
+            what: format!(
+                "First timeline page of one outfall, {name}, among {} entries",
+                thousands(large as f64)
+            ),
             ours: format!("{ours:.1} ms"),
             beside: format!("among {}: {theirs:.1} ms", thousands(SMALL as f64)),
             ratio: Some(ours / theirs),
@@ -100,7 +103,8 @@ fn fill(data: &Path, entries: u64) -> Result<(), Fault> {
     runtime.block_on(async {
         let store = Store::open(data, Opener::Tool, Clock::System).await?;
         let maker = Maker::new(entries)?;
-        let mut made = futures_util::stream::iter(0..entries).map(|n| maker.add(&store, n)).buffer_unordered(256);
+        let mut made =
+            futures_util::stream::iter(0..entries).map(|n| maker.add(&store, n)).buffer_unordered(256);
         while let Some(done) = made.next().await {
             done?;
         }
@@ -131,8 +135,13 @@ impl Maker {
     async fn add(&self, store: &Store, n: u64) -> Result<(), Fault> {
         let at = self.begin + self.step * i32::try_from(n)?;
         if n % 3 == 2 {
-            let (_, payload) = lake::message(n * 50, at.as_millisecond() - n as i64 * 1000, 8);
-            let topic = format!("jjh/JJH-S{}/telemetry", 1 + n / 3 % 4);
+            // The four stations in turn, then the rain gauge.
+            let (station, keys) = match n / 3 % 5 {
+                4 => ("R1".to_owned(), &["rain"][..]),
+                i => (format!("S{}", i + 1), &lake::KEYS[..]),
+            };
+            let payload = lake::readings(n, at.as_millisecond(), keys);
+            let topic = format!("jjh/JJH-{station}/telemetry");
             let observations = decode(&self.mapping, &topic, payload.as_bytes(), at.as_millisecond())?;
             let batch = NewBatch { source: "mqtt:lake".into(), observations, dead: Vec::new() };
             store.add_observations(batch).await?;

@@ -45,7 +45,8 @@ impl Bare {
         conn.execute_batch(include_str!("../../../src/store/migrations/0001.sql"))?;
         conn.set_prepared_statement_cache_capacity(64);
         let product = Connection::open_with_flags(product, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let mut entries = product.prepare(&format!("select entry, report from report_version limit {PATTERNS}"))?;
+        let mut entries =
+            product.prepare(&format!("select entry, report from report_version limit {PATTERNS}"))?;
         let found: Vec<(i64, Vec<u8>)> =
             entries.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
         let patterns = found.iter().map(|(entry, id)| rows_of(&product, *entry, id));
@@ -62,7 +63,9 @@ impl Bare {
                 self.conn.prepare_cached(INSERTS[*table])?.execute(params_from_iter(values))?;
             }
             self.conn
-                .prepare_cached("update log_head set size = size + ?1, frontier = zeroblob(448) where one = 1")?
+                .prepare_cached(
+                    "update log_head set size = size + ?1, frontier = zeroblob(448) where one = 1",
+                )?
                 .execute([group.len()])?;
             self.conn.execute_batch("commit")?;
         }
