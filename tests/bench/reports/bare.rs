@@ -32,6 +32,8 @@ pub struct Bare {
     conn: Connection,
     patterns: Vec<Rows>,
     next: u64,
+    /// How long each commit took, its inserts included: what the disk lets nobody go below.
+    pub commits: Vec<Duration>,
 }
 
 impl Bare {
@@ -50,7 +52,7 @@ impl Bare {
         let found: Vec<(i64, Vec<u8>)> =
             entries.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
         let patterns = found.iter().map(|(entry, id)| rows_of(&product, *entry, id));
-        Ok(Self { conn, patterns: patterns.collect::<Result<_, _>>()?, next: 0 })
+        Ok(Self { conn, patterns: patterns.collect::<Result<_, _>>()?, next: 0, commits: Vec::new() })
     }
 
     /// Writes `count` reports in commits of 64, as fast as it goes.
@@ -58,6 +60,7 @@ impl Bare {
         let prepared: Vec<Rows> = (0..count).map(|_| self.pattern()).collect();
         let started = Instant::now();
         for group in prepared.chunks(GROUP) {
+            let begun = Instant::now();
             self.conn.execute_batch("begin immediate")?;
             for (table, values) in group.iter().flatten() {
                 self.conn.prepare_cached(INSERTS[*table])?.execute(params_from_iter(values))?;
@@ -68,6 +71,7 @@ impl Bare {
                 )?
                 .execute([group.len()])?;
             self.conn.execute_batch("commit")?;
+            self.commits.push(begun.elapsed());
         }
         Ok(started.elapsed())
     }
