@@ -19,7 +19,7 @@ use super::line::Lines;
 pub use super::status::{InfluxState, InfluxStatus, Phase};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::store::{FollowedObservation, Store};
 use crate::water::observation::DeadLetter;
 
 /// Name of the mirror's cursor, and the source of its dead letters.
@@ -141,10 +141,11 @@ pub async fn run(target: Target, store: Store, status: &InfluxStatus, shutdown: 
 async fn follow(target: &Target, store: &Store, status: &InfluxStatus) {
     let mut commits = store.watch();
     let mut failures = 0;
+    let mut ahead = Vec::new();
     loop {
         // What is committed from here on ends the rest below.
         commits.borrow_and_update();
-        match step(target, store, status).await {
+        match step(target, store, status, &mut ahead).await {
             Ok(full) => {
                 failures = 0;
                 status.enter(if full { Phase::CatchingUp } else { Phase::CaughtUp }, None);
@@ -174,25 +175,43 @@ async fn rest(commits: &mut watch::Receiver<u64>) {
     }
 }
 
-/// Mirrors the next rows; true if there may be more.
-async fn step(target: &Target, store: &Store, status: &InfluxStatus) -> Result<bool, Fault> {
+/// Mirrors the next rows; true if there may be more. `ahead`: rows behind the cursor that were read while the last
+/// ones were under way; after a fault it is empty and they are read again.
+async fn step(
+    target: &Target,
+    store: &Store,
+    status: &InfluxStatus,
+    ahead: &mut Vec<FollowedObservation>,
+) -> Result<bool, Fault> {
     let cursor = store.get_cursor(FOLLOWER).await?;
-    let rows = store.list_observations_after(cursor, target.batch_lines).await?;
-    let Some(last) = rows.last() else {
+    let mut rows = std::mem::take(ahead);
+    let read_before = !rows.is_empty();
+    if !read_before {
+        rows = store.list_observations_after(cursor, target.batch_lines).await?;
+    }
+    let Some(last) = rows.last().map(|row| row.at) else {
         status.lock().cursor = cursor;
         return Ok(false);
     };
+    let full = rows.len() == target.batch_lines as usize;
     let (lines, without_number) = Lines::of(&rows)?;
-    let dead = send(target, &lines).await?;
+    let next = async {
+        if full { store.list_observations_after(last, target.batch_lines).await } else { Ok(Vec::new()) }
+    };
+    let (sent, next) = tokio::join!(send(target, &lines), next);
+    let dead = sent?;
     let refused = dead.len() as u64;
     // Crash before this line: the lines are written again over themselves, and no dead letter was kept yet.
-    store.move_cursor(FOLLOWER, last.at, dead).await?;
+    store.move_cursor(FOLLOWER, last, dead).await?;
+    // Not read this time: the next step reads, and says why if it cannot.
+    *ahead = next.unwrap_or_default();
     let mut state = status.lock();
     state.mirrored += lines.len() as u64 - refused;
     state.skipped += without_number;
     state.refused += refused;
-    state.cursor = last.at;
-    Ok(rows.len() == target.batch_lines as usize)
+    state.cursor = last;
+    // What was read before may lack what was committed since.
+    Ok(full || read_before)
 }
 
 /// Writes all lines in log order; those refused alone come back as dead letters.

@@ -412,7 +412,11 @@ fn judge_again(tx: &mut Tx<'_>, place: &Place, locator: &Locator, step: u32) -> 
     {
         let mut statement = tx
             .conn
-            .prepare_cached("select report, head_entry from sighting where place_hash <> ?1 limit ?2")
+            // By the index: `<>` would read every sighting at each start, while reports wait.
+            .prepare_cached(
+                "select report, head_entry from sighting where place_hash < ?1 union all
+                 select report, head_entry from sighting where place_hash > ?1 limit ?2",
+            )
             .map_err(super::store_error)?;
         let rows = statement
             .query_map((place.hash, step), |r| Ok((r.get(0)?, r.get(1)?)))

@@ -1,12 +1,11 @@
 //! Geotags per second on one core, by the grid and by the trees, beside shapely's STRtree doing the same work:
 //! sector of 40, in the lake or not, distance to a shore of 2,000 vertices, nearest of 300 outfalls.
-//! Needs shapely: name its interpreter in `JIJIA_BENCH_PYTHON` (see `geotag/strtree.py`).
+//! Needs shapely: `python3` on the PATH must have it (`tests/run` puts it there). The rounds take turns.
 
-use std::error::Error;
 use std::f64::consts::TAU;
 use std::hint::black_box;
 use std::io::Write as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use geo::{Coord, LineString, Polygon};
@@ -16,6 +15,9 @@ use jijia::lake::load::embedded;
 use jijia::lake::plane::Plane;
 use jijia::lake::{Geotag, Outfall, Place, Sector, Wgs84};
 use serde_json::{Value, json};
+
+use crate::figures::{Figure, median, thousands};
+use crate::{Fault, Outcome, Session};
 
 const VERTICES: usize = 2_000;
 const SECTORS: usize = 40;
@@ -27,35 +29,36 @@ const ORIGIN: Wgs84 = Wgs84 { lng: 113.11, lat: 29.40 };
 const RADIUS_DEG: f64 = 0.005;
 
 /// Prints both rates and their ratio.
-pub fn run() -> Result<(), Box<dyn Error>> {
-    let place = place();
-    let positions = positions();
-    let theirs = shapely(&place, &positions)?;
-    let their_rate = POSITIONS as f64 / theirs["seconds"].as_f64().ok_or("no seconds")?;
-    println!("shapely STRtree   {their_rate:>10.0} positions/s");
-
-    let started = Instant::now();
-    let grid = Grid::new(&place);
-    println!("grid built in     {:>10.0} ms", started.elapsed().as_secs_f64() * 1e3);
-    let grid_rate = rate(&positions, &theirs, |at| grid.geotag(at, None))?;
-    println!("grid              {grid_rate:>10.0} positions/s, {:.1} × shapely", grid_rate / their_rate);
-    let locator = Locator::new(&place);
-    let tree_rate = rate(&positions, &theirs, |at| locator.geotag(at, None))?;
-    println!("trees             {tree_rate:>10.0} positions/s, {:.1} × shapely", tree_rate / their_rate);
-    let word = if grid_rate / their_rate >= TARGET { "reached" } else { "MISSED" };
-    println!("target {TARGET} × by the grid: {word}");
-    if cfg!(debug_assertions) {
-        println!("(not a release build: these figures say nothing)");
+pub fn run(session: &mut Session) -> Result<Outcome, Fault> {
+    let rounds = if session.long { 7 } else { 3 };
+    let (place, positions) = (place(), positions());
+    let (grid, locator) = (Grid::new(&place), Locator::new(&place));
+    let (mut by_grid, mut by_trees, mut theirs) = (vec![], vec![], vec![]);
+    for _ in 0..rounds {
+        let Some(found) = shapely(&place, &positions)? else {
+            return Ok(Outcome::Skipped("python3 on the PATH has no shapely (tests/run installs it)".into()));
+        };
+        theirs.push(POSITIONS as f64 / found["seconds"].as_f64().ok_or("no seconds")?);
+        by_grid.push(rate(&positions, &found, |at| grid.geotag(at, None))?);
+        by_trees.push(rate(&positions, &found, |at| locator.geotag(at, None))?);
     }
-    Ok(())
+    let (by_grid, by_trees, theirs) = (median(&by_grid), median(&by_trees), median(&theirs));
+    let figure = |what: &str, ours: f64, met| Figure {
+        what: what.into(),
+        ours: format!("{}/s", thousands(ours)),
+        beside: format!("shapely STRtree: {}/s", thousands(theirs)),
+        ratio: Some(ours / theirs),
+        target: if met { "≥ 2" } else { "–" },
+        met: met.then_some(ours / theirs >= TARGET),
+    };
+    Ok(Outcome::Ran(vec![
+        figure("Geotags on one core, grid (bulk)", by_grid, true),
+        figure("Geotags on one core, trees (single reports)", by_trees, false),
+    ]))
 }
 
 /// Positions per second, after making sure that both sides found the same.
-fn rate(
-    positions: &[Wgs84],
-    theirs: &Value,
-    geotag: impl Fn(Wgs84) -> Geotag,
-) -> Result<f64, Box<dyn Error>> {
+fn rate(positions: &[Wgs84], theirs: &Value, geotag: impl Fn(Wgs84) -> Geotag) -> Result<f64, Fault> {
     let started = Instant::now();
     for at in positions {
         black_box(geotag(*at));
@@ -79,7 +82,7 @@ fn rate(
     Ok(positions.len() as f64 / seconds)
 }
 
-fn shapely(place: &Place, positions: &[Wgs84]) -> Result<Value, Box<dyn Error>> {
+fn shapely(place: &Place, positions: &[Wgs84]) -> Result<Option<Value>, Fault> {
     let pairs = |ring: &LineString<f64>| ring.coords().map(|c| [c.x, c.y]).collect::<Vec<_>>();
     let plane = Plane::of_lake(&place.lake);
     let (zero, one) = (Wgs84 { lng: 0.0, lat: 0.0 }, Wgs84 { lng: 1.0, lat: 1.0 });
@@ -93,13 +96,15 @@ fn shapely(place: &Place, positions: &[Wgs84]) -> Result<Value, Box<dyn Error>> 
     });
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(input.to_string().as_bytes())?;
-    let python = std::env::var("JIJIA_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/geotag/strtree.py");
-    let output = Command::new(&python).arg(script).arg(file.path()).output()?;
-    if !output.status.success() {
-        return Err(format!("{python}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    if !Command::new("python3").args(["-c", "import shapely"]).stderr(Stdio::null()).status()?.success() {
+        return Ok(None);
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/geotag/strtree.py");
+    let output = Command::new("python3").arg(script).arg(file.path()).output()?;
+    if !output.status.success() {
+        return Err(format!("strtree.py: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(Some(serde_json::from_slice(&output.stdout)?))
 }
 
 /// Distance of the shore from the origin in a direction, degrees.

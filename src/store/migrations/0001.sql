@@ -129,7 +129,8 @@ create index sighting_outfall on sighting (outfall, observed_ms, first_entry);
 create index sighting_sector on sighting (sector, observed_ms, first_entry);
 create index sighting_kind on sighting (kind, observed_ms, first_entry);
 create index sighting_patrol on sighting (patrol, observed_ms, first_entry) where patrol is not null;
-create index sighting_place on sighting (place_hash);
+-- In the order of arrival, so that a new report writes at its end and not on a page of its own.
+create index sighting_place on sighting (place_hash, first_entry);
 
 create table report_photo (
   report blob not null,

@@ -164,11 +164,12 @@ impl Store {
             return Ok(());
         }
         let asked = serde_json::to_string(&asked).map_err(|e| Error::Internal(e.to_string()))?;
-        // The latest value of each datastream in the hour before; of two values for one time the later entry.
+        // The latest value of each datastream in the hour before; of two values for one time the later entry. The
+        // order of the joins holds: the array is read once.
         let rows: Vec<ReadingRow> = sqlx::query_as(
             "with q as (select value ->> 0 as i, value ->> 1 as ds, value ->> 2 as at from json_each($1))
              select q.i, q.ds, d.station, d.property, d.unit, o.t, o.v, o.received_text
-             from q join datastream d on d.id = q.ds join observation o on o.ds = q.ds
+             from q cross join datastream d on d.id = q.ds cross join observation o on o.ds = q.ds
                and (o.t, o.entry, o.pos) = (select t, entry, pos from observation
                  where ds = q.ds and t <= q.at and t > q.at - $2 order by t desc, entry desc, pos desc limit 1)",
         )

@@ -16,6 +16,16 @@ const BEIJING_MS: i64 = 8 * 3_600_000;
 /// Buckets of a thinned series: about one per two pixels of a printed chart.
 const BUCKETS: i64 = 240;
 
+/// Rain in the window before each instant of `$1`, a JSON array, and how much of the window it covers.
+// `cross join` holds the order: the other way round the array is read anew for every value the gauge ever gave.
+const RAIN_BEFORE: &str = "with q as (select key as i, value as at from json_each($1)),
+     o as (select q.i, q.at, o.t, o.v, row_number() over
+         (partition by q.i, o.t order by o.entry desc, o.pos desc) as nth
+       from q cross join observation o on o.ds = $2 and o.t > q.at - $3 and o.t <= q.at),
+     c as (select i, v, min($4, t - coalesce(lag(t) over (partition by i order by t), at - $3)) as covered
+       from o where nth = 1 and v is not null)
+     select i, total(v), sum(covered) from c group by i";
+
 /// The weather at one instant.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Judged {
@@ -75,22 +85,14 @@ impl Store {
         let window_ms = (rules.dry.window_h * 3_600_000.0) as i64;
         let times: Vec<i64> = times.iter().map(|t| t.as_millisecond()).collect();
         let asked = serde_json::to_string(&times).map_err(|e| Error::Internal(e.to_string()))?;
-        let rows: Vec<(i64, f64, i64)> = sqlx::query_as(
-            "with q as (select key as i, value as at from json_each($1)),
-             o as (select q.i, q.at, o.t, o.v, row_number() over
-                 (partition by q.i, o.t order by o.entry desc, o.pos desc) as nth
-               from q join observation o on o.ds = $2 and o.t > q.at - $3 and o.t <= q.at),
-             c as (select i, v, min($4, t - coalesce(lag(t) over (partition by i order by t), at - $3)) as covered
-               from o where nth = 1 and v is not null)
-             select i, total(v), sum(covered) from c group by i",
-        )
-        .bind(asked)
-        .bind(ds)
-        .bind(window_ms)
-        .bind(every_ms)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(read_error)?;
+        let rows: Vec<(i64, f64, i64)> = sqlx::query_as(RAIN_BEFORE)
+            .bind(asked)
+            .bind(ds)
+            .bind(window_ms)
+            .bind(every_ms)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(read_error)?;
         for (i, mm, covered_ms) in rows {
             let Some(j) = usize::try_from(i).ok().and_then(|i| judged.get_mut(i)) else { continue };
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of some days")]
@@ -196,4 +198,23 @@ impl Store {
 fn end_of_day(at: Timestamp) -> Timestamp {
     let days = (at.as_millisecond() + BEIJING_MS + DAY_MS - 1).div_euclid(DAY_MS);
     from_ms(days * DAY_MS - BEIJING_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instants_are_gone_through_once_and_the_rain_looked_up() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("../migrations/0001.sql")).unwrap();
+        let mut plan = db.prepare(&format!("explain query plan {RAIN_BEFORE}")).unwrap();
+        let mut rows = plan.query(("[]", 1, 2, 3)).unwrap();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get::<_, String>(3).unwrap());
+        }
+        let at = |words: &str| steps.iter().position(|s| s.contains(words)).unwrap();
+        assert!(at("json_each") < at("SEARCH o USING PRIMARY KEY (ds=? AND t>? AND t<?)"), "{steps:#?}");
+    }
 }

@@ -1,8 +1,6 @@
 """The work of a geotag by shapely's STRtree, all positions in bulk calls, on one core.
 
-Run by tests/bench/geotag.rs; shapely comes from PyPI:
-    python3 -m venv DIR && DIR/bin/pip install shapely numpy
-    JIJIA_BENCH_PYTHON=DIR/bin/python cargo bench --bench bench -- geotag
+Run by tests/bench/geotag.rs; shapely comes from PyPI (tests/requirements.txt, installed by tests/run).
 """
 
 import json
