@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::MqttOptions;
-use rumqttc::{TlsConfiguration, Transport};
+use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -38,6 +38,10 @@ pub(super) fn options(config: &Mqtt) -> Result<MqttOptions> {
         .set_max_packet_size(Some(config.max_packet_bytes))
         // We publish nothing; the default allots room for 65,535 messages under way.
         .set_outgoing_inflight_upper_limit(1);
+    // Else an acknowledgement waits for the one before it to be confirmed: 40 ms on Linux.
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
     if !config.username.is_empty() {
         options.set_credentials(&config.username, config.password.reveal());
     }
