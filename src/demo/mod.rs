@@ -1,8 +1,8 @@
 //! A lake to look at: ninety simulated days that enter by the same front doors as real ones, then live traffic. Only a
 //! data directory that is marked as demo for good takes a clock that is moved by hand.
 //!
-//! [`world`] what is true; [`sensors`] what stations send; [`patrols`] who walks, [`sights`] what they write, [`scene`]
-//! what they photograph; [`events`] the front doors; [`broker`] the MQTT broker in the process.
+//! `world` what is true; `sensors` what stations send; `patrols` who walks, `sights` what they write, `scene` what they
+//! photograph; `events` the front doors; [`broker`] the MQTT broker in the process.
 
 pub mod broker;
 mod events;
