@@ -5,6 +5,7 @@
 //! that is printed; `JIJIA_SEED=N` repeats a run. Zero failures in n tries bound the rate at 3/n (95 %).
 
 mod audit;
+mod cut;
 mod kill;
 
 use fastrand::Rng;
