@@ -146,7 +146,7 @@ fn whole_photo(db: &Connection, dir: &Path, index: u64, sha256: &str, bytes: u64
 }
 
 /// Nothing but whole photos lies under the hashes.
-fn sealed(dir: &Path) -> Checked {
+pub fn sealed(dir: &Path) -> Checked {
     for path in files_under(dir) {
         let within = path.strip_prefix(dir).map_err(words)?;
         if !within.starts_with("photos") {

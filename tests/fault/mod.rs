@@ -7,6 +7,7 @@
 mod audit;
 mod cut;
 mod kill;
+mod photo;
 
 use fastrand::Rng;
 
