@@ -8,6 +8,8 @@ mod audit;
 mod cut;
 mod kill;
 mod photo;
+mod sync;
+mod trace;
 
 use fastrand::Rng;
 
