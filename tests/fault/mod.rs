@@ -6,6 +6,8 @@
 
 mod audit;
 mod cut;
+mod full;
+mod inject;
 mod kill;
 mod photo;
 mod sync;

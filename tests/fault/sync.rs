@@ -101,7 +101,7 @@ fn submit(client: Client, numbers: std::ops::Range<u32>) {
 fn recorded_submissions() -> (tempfile::TempDir, PathBuf, Vec<Call>) {
     let dir = tempfile::tempdir().unwrap();
     let (data, file) = (dir.path().join("data"), dir.path().join("trace"));
-    let serve: Serve = trace::recorded(&data, &file);
+    let serve: Serve = trace::recorded(&data, &file, None);
     submit(serve.client, 0..20);
     std::thread::scope(|scope| {
         for writer in 2..6 {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::serve::{Serve, serve};
+use crate::serve::{Serve, over, serve};
 
 /// All that changes files, syncs them, or speaks to a client.
 const CHANGES: &str = "trace=openat,write,writev,pwrite64,pwritev,sendto,sendmsg,fsync,fdatasync,sync_file_range,\
@@ -53,6 +53,12 @@ impl Call {
         self.args.get(n).map_or("", String::as_str)
     }
 
+    /// The same so many places later.
+    pub fn later(mut self, by: usize) -> Self {
+        (self.entered, self.left) = (self.entered + by, self.left.saturating_add(by));
+        self
+    }
+
     /// A file within `folder` is among its arguments.
     pub fn touches(&self, folder: &Path) -> bool {
         self.args.iter().any(|arg| path(arg).starts_with(folder))
@@ -81,7 +87,8 @@ impl Call {
 
 fn path(arg: &str) -> PathBuf {
     let inner = match arg.split_once('<') {
-        Some((_, rest)) if !arg.starts_with('"') => rest.trim_end_matches('>'),
+        // What follows the `>` says that the file has no name any more.
+        Some((_, rest)) if !arg.starts_with('"') => rest.split('>').next().unwrap_or_default(),
         _ => arg.trim_matches('"'),
     };
     PathBuf::from(OsStr::from_bytes(&bytes(inner)))
@@ -153,24 +160,22 @@ fn finish(call: &mut Call, text: &str, at: usize) {
     let number: String = returned.trim().chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect();
     call.returned = number.parse().unwrap_or(-1);
     call.injected = returned.contains("(INJECTED)");
-    call.left = at;
+    // `?`: the process died in it.
+    call.left = if returned.trim() == "?" { usize::MAX } else { at };
 }
 
-/// `jijia serve` with every change recorded in `file`, from its very start. The record is whole when [`Serve::rest`]
-/// has returned after the end: strace holds the other end of the log.
-pub fn recorded(data: &Path, file: &Path) -> Serve {
-    let plain = serve(data);
-    let mut command = Command::new("strace");
+/// `jijia serve` with every change recorded in `file`, from its very start, and faults where `inject` says so. The
+/// record is whole when [`Serve::rest`] has returned after the end: strace holds the other end of the log.
+pub fn recorded(data: &Path, file: &Path, inject: Option<&str>) -> Serve {
+    let mut strace = Command::new("strace");
     // -D: the service stays our child, strace becomes its grandchild.
-    command.args(["-D", "-f", "--seccomp-bpf", "-y", "-xx", "-s", "4000000", "-e", CHANGES, "-o"]);
-    command.arg(file).arg(plain.get_program()).args(plain.get_args());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    Serve::run(&mut command)
+    strace.args(["-D", "-f", "-y", "-xx", "-s", "4000000", "-e", CHANGES, "-o"]).arg(file);
+    // Twice as quick, but strace 6.1 then sends no signals.
+    match inject {
+        Some(inject) => strace.args(["-e", inject]),
+        None => strace.arg("--seccomp-bpf"),
+    };
+    Serve::run(&mut over(strace, &serve(data)))
 }
 
 /// strace on a running service; ends with it, or when dropped.

@@ -31,6 +31,18 @@ pub fn serve(data: &Path) -> Command {
     command
 }
 
+/// `command` with its environment, run by another that takes a command line at the end of its own.
+pub fn over(mut runner: Command, command: &Command) -> Command {
+    runner.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => runner.env(name, value),
+            None => runner.env_remove(name),
+        };
+    }
+    runner
+}
+
 impl Serve {
     pub fn start(data: &Path) -> Self {
         Self::run(&mut serve(data))
