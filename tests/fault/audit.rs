@@ -21,7 +21,10 @@ pub struct Held {
 
 /// The leaf in a receipt.
 pub fn leaf_of(answer: &Answer) -> Leaf {
-    let receipt = answer.json();
+    leaf_of_receipt(&answer.json())
+}
+
+pub fn leaf_of_receipt(receipt: &serde_json::Value) -> Leaf {
     (receipt["index"].as_u64().unwrap(), receipt["leaf_hash"].as_str().unwrap().to_owned())
 }
 

@@ -6,10 +6,12 @@
 
 mod audit;
 mod cut;
+mod disk;
 mod full;
 mod inject;
 mod kill;
 mod photo;
+mod power;
 mod sync;
 mod trace;
 
