@@ -76,7 +76,7 @@ impl Store {
             )));
         }
         for part in ["photos", "previews", "tmp"] {
-            std::fs::create_dir_all(dir.join(part))
+            make_dir(&dir.join(part))
                 .map_err(|e| Error::Unavailable(format!("data directory {}: {e}", dir.display())))?;
         }
         let lock = (opener == Opener::Service).then(|| lock(dir)).transpose()?.map(Arc::new);
@@ -175,7 +175,9 @@ fn migrate(conn: &Connection, clock: &Clock, path: &Path) -> Result<bool> {
     for sql in MIGRATIONS.iter().skip(usize::try_from(known).unwrap_or(0)) {
         conn.execute_batch(sql).map_err(store_error)?;
     }
-    conn.execute_batch(&format!("pragma user_version = {SCHEMA}")).map_err(store_error)?;
+    if known < SCHEMA {
+        conn.execute_batch(&format!("pragma user_version = {SCHEMA}")).map_err(store_error)?;
+    }
     let simulated = matches!(clock, Clock::Simulated(_));
     if known == 0 && simulated {
         conn.execute_batch("insert into meta values ('demo', '1')").map_err(store_error)?;
@@ -204,6 +206,17 @@ fn read_error(error: sqlx::Error) -> Error {
 /// Flushes a directory, so that a rename in it is durable.
 fn sync_dir(dir: &Path) -> Result<()> {
     Ok(File::open(dir)?.sync_all()?)
+}
+
+/// Makes `dir` and what is missing above it, every name durable.
+fn make_dir(dir: &Path) -> std::io::Result<()> {
+    let above = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !dir.is_dir() {
+        make_dir(above)?;
+        std::fs::create_dir_all(dir)?;
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// `<root>/ab/cdef….<ending>` for a hash.

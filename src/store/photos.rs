@@ -27,7 +27,7 @@ pub struct StoredPhoto {
 /// An upload under way. Dropped before [`Store::add_photo`], it leaves nothing.
 #[derive(Debug)]
 pub struct Upload {
-    file: Option<File>,
+    file: File,
     path: PathBuf,
     hasher: Sha256,
     bytes: u64,
@@ -42,6 +42,11 @@ impl Drop for Upload {
 }
 
 impl Upload {
+    fn begin(tmp: &Path, limit: u64) -> Result<Self> {
+        let path = tmp.join(uuid::Uuid::new_v4().to_string());
+        Ok(Self { file: File::create_new(&path)?, path, hasher: Sha256::new(), bytes: 0, limit })
+    }
+
     /// Takes the next piece.
     ///
     /// # Errors
@@ -55,11 +60,11 @@ impl Upload {
             });
         }
         self.hasher.update(piece);
-        self.file.as_mut().map_or(Ok(()), |f| f.write_all(piece))?;
+        self.file.write_all(piece)?;
         Ok(())
     }
 
-    /// Makes the bytes durable and checks that they are a photo with the promised hash.
+    /// Checks that the bytes are a photo with the promised hash.
     fn check(&mut self, sha256_hex: &str, limits: &Limits) -> Result<Photo> {
         let found = hex::encode(std::mem::take(&mut self.hasher).finalize());
         if found != sha256_hex {
@@ -68,12 +73,19 @@ impl Upload {
                 format!("the bytes have the hash {found}; allowed: bytes with the hash in the address"),
             ));
         }
-        let bytes = std::fs::read(&self.path)?;
-        let photo = photo::inspect(&bytes, limits)?;
-        if let Some(file) = self.file.take() {
-            file.sync_all()?;
-        }
-        Ok(photo)
+        photo::inspect(&std::fs::read(&self.path)?, limits)
+    }
+
+    /// Makes the bytes durable, then their name `to` in a hash folder. The same bytes may lie there already: they are
+    /// the same.
+    fn seal(self, to: &Path) -> Result<()> {
+        self.file.sync_all()?;
+        let folder = to.parent().unwrap_or(to);
+        std::fs::create_dir_all(folder)?;
+        // Also where the folder was there: who made it may not have come to this line yet, or was killed before it.
+        sync_dir(folder.parent().unwrap_or(folder))?;
+        std::fs::rename(&self.path, to)?;
+        sync_dir(folder)
     }
 }
 
@@ -83,9 +95,7 @@ impl Store {
     /// # Errors
     /// `NoSpace`, `Internal`.
     pub fn begin_upload(&self, limit: u64) -> Result<Upload> {
-        let path = self.dir.join("tmp").join(uuid::Uuid::new_v4().to_string());
-        let file = Some(File::create_new(&path)?);
-        Ok(Upload { file, path, hasher: Sha256::new(), bytes: 0, limit })
+        Upload::begin(&self.dir.join("tmp"), limit)
     }
 
     /// Removes what interrupted uploads left. Only the service calls it, at its start.
@@ -109,13 +119,16 @@ impl Store {
         let hex = sha256_hex.to_owned();
         let original = self.original_path(&hex);
         let preview = self.preview_path(&hex);
+        let tmp = self.dir.join("tmp");
         let bytes = upload.bytes;
         let seal = move || {
             let photo = upload.check(&hex, &limits)?;
             if let Some(copy) = &photo.preview {
-                write_durably(&preview, copy)?;
+                let mut made = Upload::begin(&tmp, copy.len() as u64)?;
+                made.write(copy)?;
+                made.seal(&preview)?;
             }
-            rename_durably(&upload.path, &original)?;
+            upload.seal(&original)?;
             Ok::<_, Error>((hex, photo))
         };
         // Decoding takes a core for a moment: off the threads that serve.
@@ -198,24 +211,4 @@ fn add_photo(
         (key, receipt.index, photo.media_type, bytes, photo.width, photo.height, photo.preview.is_some()),
     )?;
     Ok(Added { receipt, new: true })
-}
-
-/// Renames into a hash folder and makes the name durable. The same bytes may lie there already: they are the same.
-fn rename_durably(from: &Path, to: &Path) -> Result<()> {
-    let folder = to.parent().unwrap_or(to);
-    if !folder.is_dir() {
-        std::fs::create_dir_all(folder)?;
-        sync_dir(folder.parent().unwrap_or(folder))?;
-    }
-    std::fs::rename(from, to)?;
-    sync_dir(folder)
-}
-
-fn write_durably(to: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = to.with_extension(format!("{}.tmp", uuid::Uuid::new_v4()));
-    std::fs::create_dir_all(to.parent().unwrap_or(to))?;
-    let mut file = File::create_new(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    rename_durably(&temporary, to)
 }

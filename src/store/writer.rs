@@ -300,5 +300,17 @@ pub(super) fn open_writing(path: &Path) -> Result<Connection> {
             path.display()
         )));
     }
+    settle(&conn)?;
     Ok(conn)
+}
+
+/// Brings to the disk what a killed process, or one whose sync failed, left in the write-ahead log: it reads as
+/// committed and may be in memory alone, and who sends it again gets its receipt. A checkpoint syncs the log, writes its
+/// pages into the database and syncs that.
+fn settle(conn: &Connection) -> Result<()> {
+    match conn.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())).map_err(store_error) {
+        // The log was synced before there was no room for its pages. Reading must be possible on a full disk.
+        Err(Error::NoSpace(_)) => Ok(()),
+        done => done,
+    }
 }

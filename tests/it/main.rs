@@ -15,6 +15,8 @@ mod document_docx;
 mod document_pdf;
 mod document_tables;
 mod document_xlsx;
+#[path = "../fault/mod.rs"]
+mod fault;
 mod import;
 mod influx;
 mod influxd;
@@ -23,5 +25,6 @@ mod mqtt;
 mod mqtt_faults;
 mod picture;
 mod sample;
+mod serve;
 mod service;
 mod store;
