@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -49,6 +50,8 @@ pub struct Store {
     dir: Arc<Path>,
     clock: Clock,
     demo: bool,
+    /// One photo is decoded at a time: at the limits one takes 200 MB, and ten phones send at once.
+    decoding: Arc<Semaphore>,
     _lock: Option<Arc<File>>,
 }
 
@@ -91,7 +94,15 @@ impl Store {
             .busy_timeout(std::time::Duration::from_secs(5));
         let readers =
             SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
-        Ok(Self { writer: Writer::start(conn)?, readers, dir: dir.into(), clock, demo, _lock: lock })
+        Ok(Self {
+            writer: Writer::start(conn)?,
+            readers,
+            dir: dir.into(),
+            clock,
+            demo,
+            decoding: Arc::new(Semaphore::new(1)),
+            _lock: lock,
+        })
     }
 
     /// The clock everything is received by.
