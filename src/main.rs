@@ -51,7 +51,7 @@ enum Command {
     Config(ConfigCommand),
     /// Repeat a computation: JSON lines from standard input to standard output.
     Calc {
-        /// crs, geotag or dry.
+        /// crs, geotag, dry or proof.
         #[arg(value_parser = calc::NAMES)]
         name: String,
     },
