@@ -75,8 +75,8 @@ fn a_low_disk_is_said_at_the_start_and_in_readyz() {
     let running = Serve::run(serve(dir.path()).env("JIJIA_DATA_LOW_SPACE_BYTES", "9000000000000000000"));
     let ready = running.get("/readyz");
     assert!(ready.status == 200 && ready.text().contains("\"disk: "), "{ready:?}");
-    let running =
-        Serve::run(serve(tempfile::tempdir().unwrap().path()).env("JIJIA_DATA_LOW_SPACE_BYTES", "1"));
+    let other = tempfile::tempdir().unwrap();
+    let running = Serve::run(serve(other.path()).env("JIJIA_DATA_LOW_SPACE_BYTES", "1"));
     assert!(running.get("/readyz").text().contains("\"warnings\":[]"));
 }
 
