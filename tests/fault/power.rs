@@ -97,7 +97,7 @@ fn long_record() -> Record {
     let mut record = nothing_yet();
     let early = [reports(0..30), photos(0..30), reports(30..60), photos(30..60)].concat();
     record.run(&early, 4, DIES_AT_A_SYNC);
-    let late = [reports(60..120), photos(60..80)].concat();
+    let late = [reports(60..200), photos(60..80)].concat();
     record.run(&[&*early, &late].concat(), 4, None);
     record.run(&late[..20], 4, None);
     record
@@ -150,6 +150,13 @@ fn cut_power(record: &Record, disk: &Disk, images: usize, rng: &mut Rng) -> Vec<
 fn what_was_acknowledged_survives_a_loss_of_power() {
     let mut rng = chance("power");
     let record = long_record();
+    let wal = record.data().join("jijia.db-wal");
+    let begun =
+        record.calls.iter().filter(|c| c.name == "pwrite64" && c.at(&wal) && c.number(3) == 0).count();
+    assert!(
+        begun > 3,
+        "the write-ahead log was begun {begun} times in three runs: no checkpoint let it begin again"
+    );
     let images = size(200, 3000);
     assert_eq!(cut_power(&record, &record.disk(|_| false), images, &mut rng), [] as [String; 0]);
     println!("power: {} acknowledgements in {} calls", record.acknowledged().len(), record.calls.len());
