@@ -46,12 +46,15 @@ enum Command {
     /// Bring in files.
     #[command(subcommand)]
     Import(commands::Import),
+    /// The evidence log's key and tiles.
+    #[command(subcommand)]
+    Log(commands::LogCommand),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Repeat a computation: JSON lines from standard input to standard output.
     Calc {
-        /// crs, geotag or dry.
+        /// crs, geotag, dry or proof.
         #[arg(value_parser = calc::NAMES)]
         name: String,
     },
@@ -137,6 +140,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
+        Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
         Command::Config(ConfigCommand::Show) => {
             commands::say(config::DEFAULT);
             Ok(ExitCode::SUCCESS)

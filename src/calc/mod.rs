@@ -1,6 +1,7 @@
 //! Every computation of the service from the shell: one JSON object per line in, one out, in the same order.
 
 pub mod place;
+pub mod proof;
 pub mod rain;
 
 use std::io::{BufRead, Write};
@@ -13,7 +14,7 @@ use crate::lake::Place;
 use crate::lake::geotag::Locator;
 
 /// What can be computed.
-pub const NAMES: [&str; 3] = ["crs", "geotag", "dry"];
+pub const NAMES: [&str; 4] = ["crs", "geotag", "dry", "proof"];
 
 /// Runs `name` over the lines of `input`. A line that cannot be judged gives `{"error":{"field","message"}}` in its
 /// place, and the run ends with 1.
@@ -25,6 +26,7 @@ pub fn run(name: &str, place: &Place, input: impl BufRead, mut output: impl Writ
     let judge = |value: &Value| match name {
         "crs" => place::crs(value),
         "geotag" => place::geotag(value, &locator),
+        "proof" => proof::proof(value),
         _ => rain::dry(value),
     };
     let mut failed = false;

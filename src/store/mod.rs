@@ -2,6 +2,7 @@
 //! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
 mod follow;
+mod log;
 mod observations;
 mod overview;
 mod photos;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -22,6 +24,7 @@ use crate::evidence::merkle::{Hash, Head};
 use writer::{Writer, store_error};
 
 pub use follow::{Cursor, FollowedObservation};
+pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
 pub use photos::{StoredPhoto, Upload};
 pub use reports::Added;
@@ -29,8 +32,9 @@ pub use reports::Added;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 1;
-const MIGRATIONS: [&str; SCHEMA as usize] = [include_str!("migrations/0001.sql")];
+const SCHEMA: i64 = 2;
+const MIGRATIONS: [&str; SCHEMA as usize] =
+    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Who opens the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub struct Store {
     dir: Arc<Path>,
     clock: Clock,
     demo: bool,
+    /// One photo is decoded at a time: at the limits one takes 200 MB, and ten phones send at once.
+    decoding: Arc<Semaphore>,
     _lock: Option<Arc<File>>,
 }
 
@@ -91,7 +97,21 @@ impl Store {
             .busy_timeout(std::time::Duration::from_secs(5));
         let readers =
             SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
-        Ok(Self { writer: Writer::start(conn)?, readers, dir: dir.into(), clock, demo, _lock: lock })
+        Ok(Self {
+            writer: Writer::start(conn)?,
+            readers,
+            dir: dir.into(),
+            clock,
+            demo,
+            decoding: Arc::new(Semaphore::new(1)),
+            _lock: lock,
+        })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The clock everything is received by.

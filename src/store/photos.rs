@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::evidence::entry::{Entry, FORMAT};
 use crate::patrol::photo::{self, Limits, Photo};
 
+/// A folder in `tmp/` that nobody has written into for so long was left by a crash.
+const TMP_AGE: std::time::Duration = std::time::Duration::from_secs(86_400);
+
 /// A photo that is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPhoto {
@@ -98,14 +101,20 @@ impl Store {
         Upload::begin(&self.dir.join("tmp"), limit)
     }
 
-    /// Removes what interrupted uploads left. Only the service calls it, at its start.
+    /// Removes what interrupted uploads left, and folders of documents that nobody has worked in for a day: a younger
+    /// one may be a command's at the shell. Only the service calls it, at its start.
     ///
     /// # Errors
     /// `Internal` if the folder cannot be read.
     pub fn empty_tmp(&self) -> Result<()> {
-        for file in std::fs::read_dir(self.dir.join("tmp"))? {
-            let path = file?.path();
-            if path.is_dir() { std::fs::remove_dir_all(path)? } else { std::fs::remove_file(path)? }
+        for entry in std::fs::read_dir(self.dir.join("tmp"))? {
+            let entry = entry?;
+            let about = entry.metadata()?;
+            if !about.is_dir() {
+                std::fs::remove_file(entry.path())?;
+            } else if about.modified()?.elapsed().is_ok_and(|age| age > TMP_AGE) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
         }
         Ok(())
     }
@@ -121,7 +130,9 @@ impl Store {
         let preview = self.preview_path(&hex);
         let tmp = self.dir.join("tmp");
         let bytes = upload.bytes;
+        let turn = self.decoding.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?;
         let seal = move || {
+            let _turn = turn;
             let photo = upload.check(&hex, &limits)?;
             if let Some(copy) = &photo.preview {
                 let mut made = Upload::begin(&tmp, copy.len() as u64)?;

@@ -428,13 +428,17 @@ fn judge_again(tx: &mut Tx<'_>, place: &Place, locator: &Locator, step: u32) -> 
     for (report, head) in &heads {
         let body: Option<(Vec<u8>,)> =
             tx.find("select body from payload where entry = ?1 and name = 'record'", (head,))?;
-        // An erased record cannot be judged again; its old result stays.
-        let record = body.map(|(b,)| read_record(&b)).transpose()?;
-        let geotag = record.as_ref().and_then(|r| locate(r, locator));
+        let Some((body,)) = body else {
+            // An erased record cannot be judged again; its old result stays.
+            tx.exec("update sighting set place_hash = ?2 where report = ?1", (report, place.hash))?;
+            continue;
+        };
+        let record = read_record(&body)?;
+        let geotag = locate(&record, locator);
         if let Some(g) = &geotag {
             add_geotag(tx, *head, &place.hash, g)?;
         }
-        let chosen = record.as_ref().map_or((None, false), |r| outfall_of(r, geotag.as_ref()));
+        let chosen = outfall_of(&record, geotag.as_ref());
         tx.exec(
             "update sighting set place_hash = ?2, outfall = ?3, outfall_chosen = ?4, sector = ?5 where report = ?1",
             (report, place.hash, chosen.0, chosen.1, geotag.as_ref().and_then(|g| g.sector.as_deref())),

@@ -19,7 +19,9 @@ use crate::clock::{beijing, beijing_words};
 use crate::error::Error;
 use crate::evidence::overview::Overview;
 use crate::evidence::timeline::Named;
-use crate::picture::{Canvas, MapMarks, OutfallMark, SectorMark, StationMark, TimelinePictures, map};
+use crate::picture::{
+    Canvas, MapMarks, OutfallMark, SectorMark, StationMark, TimelinePictures, map, patches,
+};
 
 /// Days that the timeline page shows when nothing is asked.
 const DEFAULT_DAYS: i64 = 30;
@@ -66,7 +68,8 @@ pub(super) async fn overview(
     let lang = language(asked.lang.as_deref(), &headers);
     let made = app.store.get_overview(&app.place, &app.rules).await.and_then(|view| {
         let canvas = Canvas { id: "lake", width: 820, height: 500 };
-        pages::overview::overview(&view, &map(&app.place, &overview_marks(&view), canvas), lang.0)
+        let map_svg = map(&app.place, &overview_marks(&view), canvas);
+        pages::overview::overview(&view, &map_svg, app.publisher.trouble().as_ref(), lang.0)
     });
     page(&app, made, lang)
 }
@@ -109,7 +112,7 @@ fn overview_marks(view: &Overview) -> MapMarks {
         outfalls: outfalls.collect(),
         stations: stations.collect(),
         sightings: sightings.collect(),
-        patches: Vec::new(),
+        patches: patches(view.feed.iter().filter(|s| s.withdrawn.is_none())),
     }
 }
 
@@ -197,6 +200,7 @@ async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
     let versions = app.store.list_versions(id).await?;
     let head = app.store.log_head().await?;
     let mut marks = MapMarks::default();
+    marks.patches = patches(std::iter::once(&sighting));
     if let (Some(p), None) = (&sighting.position, &sighting.withdrawn) {
         marks.sightings.push(crate::picture::SightingMark {
             at: crate::lake::Wgs84 { lng: p.lng, lat: p.lat },

@@ -254,6 +254,23 @@ fn calc_dry_repeats_the_vectors() {
 }
 
 #[test]
+fn calc_proof_repeats_the_vectors() {
+    let text = std::fs::read_to_string("tests/fixtures/domain/merkle_proofs.json").unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let vectors = file["vectors"].as_array().unwrap();
+    let (code, answers) = calc("proof", vectors);
+    assert_eq!((code, answers.len()), (0, vectors.len()));
+    for (vector, answer) in vectors.iter().zip(&answers) {
+        let refused = vector["wantErr"].as_bool().unwrap();
+        let name = format!("{} {}: {}", vector["kind"], vector["name"], vector["desc"]);
+        assert_eq!(answer["ok"], !refused, "{name}: {answer}");
+        assert_eq!(answer["reason"].is_string(), refused, "{name}: {answer}");
+    }
+    let (code, answers) = calc("proof", &[json!({"kind": "membership"}), vectors[0].clone()]);
+    assert_eq!((code, &answers[0]["error"]["field"], &answers[1]["ok"]), (1, &json!("kind"), &json!(true)));
+}
+
+#[test]
 fn calc_geotag_finds_every_shipped_outfall_and_names_bad_lines() {
     let text = std::fs::read_to_string("config/jijia/outfalls.geojson").unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::cli::jijia;
-use crate::service::{Answer, request, sha256_of};
+use crate::service::{Answer, guard_of, request, sha256_of};
 
 /// A running `jijia serve`; killed when dropped.
 pub struct Serve {
@@ -27,7 +27,7 @@ impl Drop for Serve {
 /// `jijia serve` on `data` and a free port.
 pub fn serve(data: &Path) -> Command {
     let mut command = jijia(&["--data", data.to_str().unwrap(), "serve"]);
-    command.env("JIJIA_SERVER_LISTEN", "127.0.0.1:0");
+    command.env("JIJIA_SERVER_LISTEN", "127.0.0.1:0").env("JIJIA_LOG_GUARD_FILE", guard_of(data));
     command
 }
 
