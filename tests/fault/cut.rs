@@ -46,11 +46,11 @@ async fn a_report_broken_off_anywhere_is_whole_or_absent() {
     // Eight at a time, so that a cut falls into the work on another.
     for (chunk, first) in requests.chunks(8).zip((0..).step_by(8)) {
         let mut cuts = JoinSet::new();
-        for request in chunk.to_vec() {
+        for request in chunk {
             // One in ten is sent whole, and nobody waits for the answer.
             let at = if rng.u8(..10) == 0 { request.len() } else { rng.usize(..request.len()) };
             whole += usize::from(at == request.len());
-            let leave = Leave::by(&mut rng);
+            let (request, leave) = (request.clone(), Leave::by(&mut rng));
             cuts.spawn(async move {
                 cut(client, &request, at, leave).await;
                 at == request.len()

@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use super::trace::Call;
 
-const SECTOR: u64 = 512;
+const SECTOR: usize = 512;
 
 /// A file or a folder; its name is another thing.
 type Node = usize;
@@ -192,18 +192,19 @@ fn apply(change: &Change, files: &mut [Vec<u8>], folders: &mut [Folder], torn: O
 }
 
 /// Whole, or only some of its sectors.
-fn write(file: &mut Vec<u8>, at: u64, bytes: &[u8], mut torn: Option<&mut Rng>) {
-    let mut done = 0;
-    while done < bytes.len() {
-        let start = at + done as u64;
-        let length = ((SECTOR - start % SECTOR) as usize).min(bytes.len() - done);
-        if torn.as_mut().is_none_or(|rng| rng.bool()) {
-            let end = start as usize + length;
-            if file.len() < end {
-                file.resize(end, 0);
-            }
-            file[start as usize..end].copy_from_slice(&bytes[done..done + length]);
+fn write(file: &mut Vec<u8>, at: u64, bytes: &[u8], torn: Option<&mut Rng>) {
+    let at = at as usize;
+    let mut put = |from: usize, to: usize| {
+        file.resize(file.len().max(at + to), 0);
+        file[at + from..at + to].copy_from_slice(&bytes[from..to]);
+    };
+    let Some(rng) = torn else { return put(0, bytes.len()) };
+    let mut from = 0;
+    while from < bytes.len() {
+        let to = (from + SECTOR - (at + from) % SECTOR).min(bytes.len());
+        if rng.bool() {
+            put(from, to);
         }
-        done += length;
+        from = to;
     }
 }

@@ -2,7 +2,8 @@
 //! it acknowledged must be there afterwards, once, whole, and provable.
 //!
 //! Every test has a short size and, with `JIJIA_LONG=1` (`tests/run --long`), a long one. Chance comes from a seed
-//! that is printed; `JIJIA_SEED=N` repeats a run. Zero failures in n tries bound the rate at 3/n (95 %).
+//! that is printed; `JIJIA_SEED=N` repeats its choices, not those of the system's scheduler. Zero failures in n tries
+//! bound the rate at 3/n (95 %).
 
 mod audit;
 mod cut;

@@ -48,7 +48,7 @@ async fn a_photo_broken_off_anywhere_is_sealed_whole_by_the_next_try() {
     let length = long(&mut rng).len();
     let edges = (65_536..length).step_by(65_536).flat_map(|edge| [edge - 1, edge, edge + 1]);
     let mut cuts: Vec<usize> = edges.collect();
-    assert!(cuts.len() >= 9, "the photo has {} bytes", length);
+    assert!(cuts.len() >= 9, "the photo has {length} bytes");
     cuts.extend((0..size(200, 2000)).map(|_| rng.usize(..length)));
     rng.shuffle(&mut cuts);
     let mut kills = 0;
