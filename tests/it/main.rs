@@ -18,6 +18,7 @@ mod document_xlsx;
 mod import;
 mod influx;
 mod influxd;
+mod log_client;
 mod log_guard;
 mod mosquitto;
 mod mqtt;
