@@ -189,6 +189,9 @@ fn add_photo(
         bytes,
         media_type: photo.media_type.into(),
         received_at,
+        width: photo.width,
+        height: photo.height,
+        copy: photo.preview.as_ref().map(|copy| hex::encode(Sha256::digest(copy))),
     };
     let receipt = tx.append(&entry, hex, &[])?;
     let key = hex::decode(hex).unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Match, Place};
+use crate::patrol::ReportKind;
 use crate::patrol::correction::{self, Amendment, CorrectionAction, CorrectionBody, NO_OUTFALL};
 use crate::patrol::report::{NewReport, Record, locate};
 use crate::patrol::walk::NewPatrol;
@@ -213,6 +214,43 @@ struct SightingRow<'a> {
     withdrawn: bool,
 }
 
+/// What the row of a sighting holds of its newest record and of where that lies.
+#[derive(Debug, PartialEq)]
+pub(super) struct Derived {
+    pub kind: ReportKind,
+    pub observed_ms: i64,
+    pub outfall: Option<String>,
+    pub outfall_chosen: bool,
+    pub sector: Option<String>,
+    pub lng: Option<f64>,
+    pub lat: Option<f64>,
+}
+
+/// Of an erased record nothing is left: the sighting stands at the time it was received.
+pub(super) fn derive(record: Option<&Record>, geotag: Option<&Geotag>, received_ms: i64) -> Derived {
+    let Some(record) = record else {
+        return Derived {
+            kind: ReportKind::Other,
+            observed_ms: received_ms,
+            outfall: None,
+            outfall_chosen: false,
+            sector: None,
+            lng: None,
+            lat: None,
+        };
+    };
+    let (outfall, outfall_chosen) = outfall_of(record, geotag);
+    Derived {
+        kind: record.kind,
+        observed_ms: record.seen_at.as_millisecond(),
+        outfall: outfall.map(str::to_owned),
+        outfall_chosen,
+        sector: geotag.and_then(|g| g.sector.clone()),
+        lng: geotag.map(|g| g.wgs84.lng),
+        lat: geotag.map(|g| g.wgs84.lat),
+    }
+}
+
 /// The outfall a record counts for, and whether a person chose it.
 fn outfall_of<'a>(record: &'a Record, geotag: Option<&'a Geotag>) -> (Option<&'a str>, bool) {
     match (&record.outfall, geotag) {
@@ -247,7 +285,7 @@ fn write_version(
             (report, seq, bytes),
         )?;
     }
-    let (outfall, chosen) = outfall_of(record, geotag);
+    let d = derive(Some(record), geotag, row.received_at.as_millisecond());
     tx.exec(
         "insert or replace into sighting (report, first_entry, head_entry, kind, observed_ms, received_ms, person,
            patrol, outfall, outfall_chosen, sector, lng, lat, place_hash, withdrawn)
@@ -256,16 +294,16 @@ fn write_version(
             report,
             row.first_entry,
             entry,
-            record.kind.as_str(),
-            record.seen_at.as_millisecond(),
+            d.kind.as_str(),
+            d.observed_ms,
             row.received_at.as_millisecond(),
             row.person,
             row.patrol.map(Uuid::into_bytes),
-            outfall,
-            chosen,
-            geotag.and_then(|g| g.sector.as_deref()),
-            geotag.map(|g| g.wgs84.lng),
-            geotag.map(|g| g.wgs84.lat),
+            d.outfall,
+            d.outfall_chosen,
+            d.sector,
+            d.lng,
+            d.lat,
             place_hash,
             row.withdrawn
         ],
@@ -428,16 +466,17 @@ fn judge_again(tx: &mut Tx<'_>, place: &Place, locator: &Locator, step: u32) -> 
     for (report, head) in &heads {
         let body: Option<(Vec<u8>,)> =
             tx.find("select body from payload where entry = ?1 and name = 'record'", (head,))?;
-        // An erased record cannot be judged again; its old result stays.
+        // An erased record cannot be judged again; the place is noted all the same.
         let record = body.map(|(b,)| read_record(&b)).transpose()?;
         let geotag = record.as_ref().and_then(|r| locate(r, locator));
         if let Some(g) = &geotag {
             add_geotag(tx, *head, &place.hash, g)?;
         }
-        let chosen = record.as_ref().map_or((None, false), |r| outfall_of(r, geotag.as_ref()));
+        // No time received is needed: only what the place decides is written.
+        let d = derive(record.as_ref(), geotag.as_ref(), 0);
         tx.exec(
             "update sighting set place_hash = ?2, outfall = ?3, outfall_chosen = ?4, sector = ?5 where report = ?1",
-            (report, place.hash, chosen.0, chosen.1, geotag.as_ref().and_then(|g| g.sector.as_deref())),
+            (report, place.hash, d.outfall, d.outfall_chosen, d.sector),
         )?;
     }
     Ok(heads.len() as u64)

@@ -135,6 +135,16 @@ fn begin_and_run(conn: &Connection, group: &mut Vec<Job>, answers: &mut Vec<Answ
     }
 }
 
+/// Runs a command in the transaction that stands open on `conn`.
+pub(super) fn in_transaction(
+    conn: &Connection,
+    command: impl FnOnce(&mut Tx<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut tx = Tx::begin(conn)?;
+    command(&mut tx)?;
+    tx.save_head()
+}
+
 /// What went wrong in SQLite, by what the caller can do. A commit that fails for another reason than space or a
 /// busy neighbour is `Internal`: fsync must not be tried again (fsyncgate), the process stops writing.
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]

@@ -8,6 +8,8 @@ mod api_photos;
 mod api_refusals;
 mod api_timeline;
 mod arrows;
+mod audit;
+mod audit_edits;
 mod chaos;
 mod cli;
 mod cli_serve;
