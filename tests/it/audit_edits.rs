@@ -23,10 +23,12 @@ struct Table {
     /// Columns that nothing is made from.
     free: &'static [&'static str],
     only: &'static str,
+    /// Columns that an inserted row must have falsified: a judgement that the place does give is no lie.
+    lies: &'static [&'static str],
 }
 
 const fn table(name: &'static str) -> Table {
-    Table { name, free: &[], only: "1" }
+    Table { name, free: &[], only: "1", lies: &[] }
 }
 
 const TABLES: [Table; 14] = [
@@ -45,9 +47,10 @@ const TABLES: [Table; 14] = [
         name: "geotag",
         free: &[],
         only: "place_hash = (select unhex(value) from meta where key = 'place')",
+        lies: &["result"],
     },
     // The row's number is nobody's name.
-    Table { name: "dead_letter", free: &["id"], only: "1" },
+    Table { name: "dead_letter", free: &["id"], only: "1", lies: &[] },
     table("sighting"),
     table("report_photo"),
 ];
@@ -135,7 +138,7 @@ fn edit(db: &Connection, random: &mut Rng) -> Option<String> {
         2 => {
             let mut copy = row.clone();
             for (i, (column, is_key)) in all.iter().enumerate() {
-                if *is_key || table.free.contains(&column.as_str()) {
+                if *is_key || [table.free, table.lies].concat().contains(&column.as_str()) {
                     copy[i] = other(random, &copy[i], &[copy[i].clone()]);
                 }
             }
@@ -188,7 +191,7 @@ fn torture(base: &Path, own: &Path, place: &Place, seed: u64, edits: usize) -> u
             break;
         }
         let mut random = Rng::with_seed(seed.wrapping_add(n));
-        std::fs::copy(base.join("jijia.db"), &file).unwrap();
+        std::fs::copy(base.join("whole.db"), &file).unwrap();
         let db = Connection::open(&file).unwrap();
         // As somebody with the file and a shell would: no trigger, no key stands in the way.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
@@ -213,10 +216,9 @@ async fn random_edits_of_every_table_are_found() {
     println!("{edits} edits, JIJIA_SEED={seed}");
     let dir = tempfile::tempdir().unwrap();
     story(dir.path()).await;
-    let db = Connection::open(dir.path().join("jijia.db")).unwrap();
-    let mode: String = db.query_row("pragma journal_mode = delete", [], |r| r.get(0)).unwrap();
-    assert_eq!(mode, "delete", "one file is copied");
-    drop(db);
+    // One file that can be copied, without a log beside it.
+    let (file, whole) = (dir.path().join("jijia.db"), dir.path().join("whole.db"));
+    Connection::open(&file).unwrap().execute("vacuum into ?1", [whole.to_str().unwrap()]).unwrap();
     let place = second_place();
     assert_eq!(audited(dir.path(), &place).1, []);
     let done: usize = std::thread::scope(|scope| {

@@ -140,7 +140,7 @@ fn geotags(audit: &mut Audit<'_>, index: i64, record: Option<&[u8]>) -> rusqlite
         let known = Hash::try_from(place.as_slice()).is_ok_and(|p| audit.places.contains(&p));
         match &here {
             None => audit.find("geotag", key, "there is no record with a position"),
-            Some(_) if !known && !later_place(audit, &place)? => {
+            Some(_) if !known => {
                 audit.find("geotag", key, "the log knows no such place");
             }
             Some(here) if place == audit.place.hash => {
@@ -157,16 +157,6 @@ fn geotags(audit: &mut Audit<'_>, index: i64, record: Option<&[u8]>) -> rusqlite
         }
     }
     Ok(())
-}
-
-/// A version is judged again by places that come into the log after it.
-fn later_place(audit: &Audit<'_>, place: &[u8]) -> rusqlite::Result<bool> {
-    audit
-        .conn
-        .prepare_cached(
-            "select exists (select 1 from entry where kind = 'place' and cast(body as text) ->> 'hash' = ?1)",
-        )?
-        .query_row([hex::encode(place)], |r| r.get(0))
 }
 
 fn photo(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Result<()> {
@@ -248,14 +238,17 @@ fn erasure(audit: &mut Audit<'_>, index: i64, target: u64, name: &str) -> rusqli
         }
         Some(_) => {}
     }
-    let commits: Option<bool> = audit
+    let commits = audit
         .conn
-        .prepare_cached(
-            "select kind = ?3 or (cast(body as text) -> 'commit' ->> ?2) is not null from entry where idx = ?1",
-        )?
-        .query_row((target, name, if name == PHOTO { "photo" } else { "" }), |r| r.get(0))
-        .optional()?;
-    if commits != Some(true) {
+        .prepare_cached("select body from entry where idx = ?1")?
+        .query_row([target], |r| r.get::<_, Vec<u8>>(0))
+        .optional()?
+        .and_then(|body| serde_json::from_slice::<Entry>(&body).ok())
+        .is_some_and(|entry| match &entry {
+            Entry::Photo { .. } => name == PHOTO,
+            other => other.commitments().is_some_and(|c| c.contains_key(name)),
+        });
+    if !commits {
         audit.find("erasure", index, format!("entry {target} has no `{name}`"));
     }
     Ok(())

@@ -15,7 +15,7 @@ pub(super) struct Stored {
 
 pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
     let conn = audit.conn;
-    audit.places.insert(audit.place.hash);
+    read_places(audit)?;
     audit.bar.set_length(conn.query_row("select count(*) from entry", [], |r| r.get(0))?);
     let mut head = Head::default();
     let mut streams = water::Streams::read(conn)?;
@@ -36,8 +36,6 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
         let Some(entry) = entry else { continue };
         if let Entry::Place { hash, .. } = &entry {
             place.clone_from(hash);
-            let hash: Option<Hash> = hex::decode(hash).ok().and_then(|h| h.try_into().ok());
-            audit.places.extend(hash);
         }
         evidence::check(audit, &stored, &entry)?;
         water::check(audit, &mut streams, &stored, &entry)?;
@@ -46,6 +44,20 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
     check_head(audit, &head)?;
     check_meta(audit, &place)?;
     Ok(head)
+}
+
+/// All places first: a version is judged again by places that come into the log after it.
+fn read_places(audit: &mut Audit<'_>) -> rusqlite::Result<()> {
+    audit.places.insert(audit.place.hash);
+    let mut statement = audit.conn.prepare("select body from entry where kind = 'place'")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(Entry::Place { hash, .. }) = serde_json::from_slice(&row.get::<_, Vec<u8>>(0)?) {
+            let hash: Option<Hash> = hex::decode(hash).ok().and_then(|h| h.try_into().ok());
+            audit.places.extend(hash);
+        }
+    }
+    Ok(())
 }
 
 fn check_entry(audit: &mut Audit<'_>, stored: &Stored, head: &mut Head) -> Option<Entry> {

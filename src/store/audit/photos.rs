@@ -65,11 +65,10 @@ pub(super) fn check(audit: &mut Audit<'_>, dir: &Path, head: &Head, fresh: bool)
         .filter(|s| !fresh && s.entries <= head.size() && s.folders < FOLDERS)
         .unwrap_or(State { entries: head.size(), ..State::default() });
     let (resumed_at, found_before) = (state.folders, state.findings);
-    let all: u64 = audit
-        .conn
-        .query_row("select coalesce(sum(bytes), 0) from photo", [], |r| r.get(0))
-        .map_err(store_error)?;
-    audit.bar.set_length(all);
+    let all: f64 =
+        audit.conn.query_row("select total(bytes) from photo", [], |r| r.get(0)).map_err(store_error)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for a bar")]
+    audit.bar.set_length(all as u64);
     audit.bar.set_position(state.bytes);
     let mut strays = foreign_folders(dir)?;
     for folder in state.folders..FOLDERS {
@@ -80,7 +79,7 @@ pub(super) fn check(audit: &mut Audit<'_>, dir: &Path, head: &Head, fresh: bool)
         state.findings += audit.findings.get() - before;
         state.folders = folder + 1;
         // A stray is looked for again at the end of this run: an interrupted one begins again at its folder.
-        if strays.is_empty() {
+        if strays.is_empty() && found.0 > 0 {
             save(&path, &state)?;
         }
     }
