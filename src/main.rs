@@ -49,6 +49,8 @@ enum Command {
     Import(commands::Import),
     /// Check the database and the photos against the log, beside a running service. Exit code 0: clean, 1: findings.
     Audit(custody::AuditArgs),
+    /// Erase by law (依法删除) a payload or a photo; its entry and every proof stay.
+    Redact(custody::RedactArgs),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -142,6 +144,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Serve => commands::serve(config).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
+        Command::Redact(args) => custody::redact(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
         Command::Config(ConfigCommand::Show) => {
             commands::say(config::DEFAULT);

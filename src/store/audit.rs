@@ -20,13 +20,13 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use rusqlite::{Connection, OpenFlags, Row, ffi::ErrorCode};
 
 use super::SCHEMA;
+use super::pace::Pace;
 use super::writer::store_error;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
@@ -209,28 +209,4 @@ fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
 fn maybe_text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     let null = matches!(row.get_ref(column)?, rusqlite::types::ValueRef::Null);
     if null { Ok(None) } else { text(row, column).map(Some) }
-}
-
-/// Holds reading to a rate, over all threads together.
-struct Pace {
-    bytes_per_s: Option<f64>,
-    began: Instant,
-    bytes: AtomicU64,
-}
-
-impl Pace {
-    fn new(rate_mb_s: Option<f64>) -> Self {
-        Self { bytes_per_s: rate_mb_s.map(|r| r * 1e6), began: Instant::now(), bytes: AtomicU64::new(0) }
-    }
-
-    /// Counts `bytes` and waits until they were due.
-    fn take(&self, bytes: usize) {
-        let Some(rate) = self.bytes_per_s else { return };
-        let all = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        #[expect(clippy::cast_precision_loss, reason = "a rate needs no last byte")]
-        let due = Duration::try_from_secs_f64(all as f64 / rate).unwrap_or(Duration::MAX);
-        if let Some(early) = due.checked_sub(self.began.elapsed()) {
-            std::thread::sleep(early);
-        }
-    }
 }

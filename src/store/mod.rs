@@ -2,9 +2,13 @@
 //! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
 pub mod audit;
+pub mod backup;
+mod corrections;
+mod erasure;
 mod follow;
 mod observations;
 mod overview;
+mod pace;
 mod photos;
 mod reports;
 mod timeline;

@@ -22,6 +22,8 @@ pub struct StoredPhoto {
     pub bytes: u64,
     /// There is a copy without metadata for viewers.
     pub preview: bool,
+    /// Original and copy were erased by law (已依法删除).
+    pub erased: bool,
 }
 
 /// An upload under way. Dropped before [`Store::add_photo`], it leaves nothing.
@@ -107,6 +109,9 @@ impl Store {
     /// nothing is kept.
     pub async fn add_photo(&self, mut upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
         let hex = sha256_hex.to_owned();
+        if self.find_photo(&hex).await?.is_some_and(|p| p.erased) {
+            return Err(erased(&hex));
+        }
         let original = self.original_path(&hex);
         let preview = self.preview_path(&hex);
         let bytes = upload.bytes;
@@ -132,16 +137,20 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn find_photo(&self, sha256_hex: &str) -> Result<Option<StoredPhoto>> {
         let key = hex::decode(sha256_hex).unwrap_or_default();
-        let row: Option<(String, i64, bool)> =
-            sqlx::query_as("select media_type, bytes, preview from photo where sha256 = $1")
-                .bind(key)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(read_error)?;
-        Ok(row.map(|(media_type, bytes, preview)| StoredPhoto {
+        let row: Option<(String, i64, bool, bool)> = sqlx::query_as(
+            "select media_type, bytes, preview,
+               exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo')
+             from photo p where sha256 = $1",
+        )
+        .bind(key)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(read_error)?;
+        Ok(row.map(|(media_type, bytes, preview, erased)| StoredPhoto {
             media_type,
             bytes: bytes.unsigned_abs(),
             preview,
+            erased,
         }))
     }
 
@@ -165,6 +174,11 @@ impl Store {
     pub fn preview_path(&self, sha256_hex: &str) -> PathBuf {
         by_hash(&self.dir.join("previews"), sha256_hex, "jpg")
     }
+}
+
+/// The answer to whoever asks for, or brings, a photo that was erased.
+fn erased(sha256_hex: &str) -> Error {
+    Error::Gone(format!("photo {sha256_hex} was erased by law (已依法删除)"))
 }
 
 fn known_photo(tx: &Tx<'_>, hex: &str) -> Result<Option<Added>> {

@@ -295,7 +295,7 @@ pub(super) fn open_writing(path: &Path) -> Result<Connection> {
     conn.execute_batch(
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full;
          pragma foreign_keys = on; pragma cache_size = -16000; pragma temp_store = memory;
-         pragma journal_size_limit = 67108864;",
+         pragma journal_size_limit = 67108864; pragma secure_delete = on;",
     )
     .map_err(store_error)?;
     let (mode, sync): (String, i64) = conn

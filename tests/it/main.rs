@@ -24,6 +24,7 @@ mod mosquitto;
 mod mqtt;
 mod mqtt_faults;
 mod picture;
+mod redact;
 mod sample;
 mod service;
 mod store;

@@ -1,16 +1,14 @@
 //! Photos: every sealed file hashed again, those without an entry and those missing named, folder by folder.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{Audit, Pace, evidence};
+use super::{Audit, evidence};
 use crate::error::Result;
 use crate::evidence::entry::{Entry, PHOTO};
 use crate::evidence::merkle::Head;
@@ -199,7 +197,7 @@ fn hash_all(audit: &mut Audit<'_>, wanted: &[Wanted]) -> Result<(u64, u64)> {
         let mut done = Vec::new();
         let mut buffer = vec![0; 1 << 20];
         while let Some(file) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let hashed = hash(&file.path, &mut buffer, pace);
+            let hashed = pace.hash(&file.path, &mut buffer);
             if let (Some(_), Ok((_, bytes))) = (file.bytes, &hashed) {
                 bar.inc(*bytes);
             }
@@ -235,20 +233,6 @@ fn hash_all(audit: &mut Audit<'_>, wanted: &[Wanted]) -> Result<(u64, u64)> {
         }
     }
     Ok((photos, all_bytes))
-}
-
-fn hash(path: &Path, buffer: &mut [u8], pace: &Pace) -> std::io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
-    let (mut hasher, mut all) = (Sha256::new(), 0);
-    loop {
-        let n = file.read(buffer)?;
-        if n == 0 {
-            return Ok((hex::encode(hasher.finalize()), all));
-        }
-        pace.take(n);
-        hasher.update(&buffer[..n]);
-        all += n as u64;
-    }
 }
 
 fn is_erased_by_now(audit: &Audit<'_>, sha256: &str) -> Result<bool> {
