@@ -51,6 +51,9 @@ enum Command {
     Audit(custody::AuditArgs),
     /// Erase by law (依法删除) a payload or a photo; its entry and every proof stay.
     Redact(custody::RedactArgs),
+    /// The evidence log's key and tiles.
+    #[command(subcommand)]
+    Log(commands::LogCommand),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -146,6 +149,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Redact(args) => custody::redact(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
+        Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
         Command::Config(ConfigCommand::Show) => {
             commands::say(config::DEFAULT);
             Ok(ExitCode::SUCCESS)

@@ -216,6 +216,18 @@ pub enum Entry {
         /// RFC 6962 root over them, hex.
         old_root: String,
     },
+    /// The log's key was replaced. The checkpoints over this entry are signed by the old key up to the first that is
+    /// signed by the new one: who trusts the old one and finds this entry under it trusts the new one.
+    Key {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// The verifier key before, C2SP signed-note `name+id+base64`.
+        old: String,
+        /// The one from here on.
+        new: String,
+    },
 }
 
 /// What an erasure names when it is a photo's files that went.
@@ -245,6 +257,7 @@ impl Entry {
             Self::Place { .. } => "place",
             Self::Erasure { .. } => "erasure",
             Self::Origin { .. } => "origin",
+            Self::Key { .. } => "key",
         }
     }
 
@@ -260,7 +273,8 @@ impl Entry {
             | Self::Export { received_at, .. }
             | Self::Place { received_at, .. }
             | Self::Erasure { received_at, .. }
-            | Self::Origin { received_at, .. } => *received_at,
+            | Self::Origin { received_at, .. }
+            | Self::Key { received_at, .. } => *received_at,
         }
     }
 
@@ -274,7 +288,7 @@ impl Entry {
             | Self::Observations { commit, .. }
             | Self::Export { commit, .. }
             | Self::Erasure { commit, .. } => Some(commit),
-            Self::Photo { .. } | Self::Place { .. } | Self::Origin { .. } => None,
+            Self::Photo { .. } | Self::Place { .. } | Self::Origin { .. } | Self::Key { .. } => None,
         }
     }
 

@@ -6,6 +6,7 @@ pub mod backup;
 mod corrections;
 mod erasure;
 mod follow;
+mod log;
 mod observations;
 mod overview;
 mod pace;
@@ -27,6 +28,7 @@ use crate::evidence::merkle::{Hash, Head};
 use writer::{Writer, store_error};
 
 pub use follow::{Cursor, FollowedObservation};
+pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
 pub use photos::{StoredPhoto, Upload};
 pub use reports::Added;
@@ -34,11 +36,14 @@ pub use reports::Added;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 2;
-const MIGRATIONS: [&str; SCHEMA as usize] =
-    [include_str!("migrations/0001.sql"), include_str!("migrations/0003.sql")];
+const SCHEMA: i64 = 3;
+const MIGRATIONS: [&str; SCHEMA as usize] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 /// The schema from which on every dead letter stands under an entry.
-const DEAD_UNDER_ENTRIES: i64 = 2;
+const DEAD_UNDER_ENTRIES: i64 = 3;
 
 /// Who opens the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +105,12 @@ impl Store {
         let readers =
             SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
         Ok(Self { writer: Writer::start(conn)?, readers, dir: dir.into(), clock, demo, _lock: lock })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The clock everything is received by.

@@ -20,6 +20,7 @@ mod document_xlsx;
 mod import;
 mod influx;
 mod influxd;
+mod log_guard;
 mod mosquitto;
 mod mqtt;
 mod mqtt_faults;

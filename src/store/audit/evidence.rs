@@ -41,7 +41,8 @@ pub(super) fn check(audit: &mut Audit<'_>, stored: &Stored, entry: &Entry) -> ru
         Entry::Observations { id: None, .. }
         | Entry::Export { .. }
         | Entry::Place { .. }
-        | Entry::Origin { .. } => Ok(()),
+        | Entry::Origin { .. }
+        | Entry::Key { .. } => Ok(()),
     }
 }
 
