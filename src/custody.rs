@@ -8,6 +8,7 @@ use jijia::clock::Clock;
 use jijia::config::Config;
 use jijia::error::{Error, Result};
 use jijia::patrol::report::check_sha256;
+use jijia::publish;
 use jijia::store::audit::{self, Options};
 use jijia::store::{Opener, Store};
 
@@ -32,7 +33,9 @@ pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
     let place = crate::load_place(config)?;
     let style = ProgressStyle::with_template("{bar:40} {percent} % {elapsed} {eta}");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let options = Options { rate_mb_s: args.rate_mb_s, fresh: args.fresh };
+    let heads = publish::guarded(&config.data.dir, &config.log)?.into_iter();
+    let heads = heads.map(|head| ("the guard file".to_owned(), head)).collect();
+    let options = Options { rate_mb_s: args.rate_mb_s, fresh: args.fresh, heads };
     let done =
         audit::audit(&config.data.dir, &place, &options, &bar, &mut |finding| say(&format!("{finding}\n")))?;
     if done.resumed_at > 0 {

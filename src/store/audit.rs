@@ -5,14 +5,15 @@
 //! grows meanwhile and shrinks at its next checkpoint. Photos come after it, folder by folder, and an interrupted run
 //! goes on with them where it was. Nothing is loaded whole: memory does not grow with the log.
 //!
-//! What it cannot say: that a whole log was not replaced by another one. That is what signed checkpoints, the guard
-//! file and witnesses are for.
+//! What it cannot say by itself: that a whole log was not replaced by another one, signed anew. That is what the heads in
+//! other hands are for: the guard file's is asked every time.
 
 mod derived;
 mod evidence;
 mod log;
 mod photos;
 mod schema;
+mod signed;
 mod stray;
 mod water;
 
@@ -29,7 +30,9 @@ use super::SCHEMA;
 use super::pace::Pace;
 use super::writer::store_error;
 use crate::error::{Error, Result};
+use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::merkle::Hash;
+use crate::evidence::note::{SignerKey, VerifierKey};
 use crate::lake::Place;
 use crate::lake::geotag::Locator;
 
@@ -51,12 +54,14 @@ impl fmt::Display for Finding {
 }
 
 /// How to audit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Read at most so many megabytes (10^6 bytes) a second; without it as fast as the disk and the cores allow.
     pub rate_mb_s: Option<f64>,
     /// Begin anew, whatever an interrupted run has done.
     pub fresh: bool,
+    /// Heads that others hold (the guard file, a witness), with where each is from: the log must have had them.
+    pub heads: Vec<(String, Checkpoint)>,
 }
 
 /// What was audited.
@@ -94,6 +99,8 @@ pub fn audit(
         place,
         locator: Locator::new(place),
         places: HashSet::new(),
+        heads: &options.heads,
+        key: read_key(dir),
         pace: Pace::new(options.rate_mb_s),
         bar,
         say,
@@ -132,10 +139,19 @@ struct Audit<'a> {
     locator: Locator,
     /// By which something may have been judged: those that the log names, and the one in use.
     places: HashSet<Hash>,
+    heads: &'a [(String, Checkpoint)],
+    /// The key that signs now; earlier ones are in the log.
+    key: Option<VerifierKey>,
     pace: Pace,
     bar: &'a ProgressBar,
     say: &'a mut dyn FnMut(&Finding),
     findings: Cell<u64>,
+}
+
+/// A key that is missing or damaged shows in the checkpoints.
+fn read_key(dir: &Path) -> Option<VerifierKey> {
+    let secret = std::fs::read_to_string(dir.join(super::backup::KEY)).ok()?;
+    Some(secret.trim_end().parse::<SignerKey>().ok()?.verifier().clone())
 }
 
 /// What stands in for a row's number when the database itself breaks off there.

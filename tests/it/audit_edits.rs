@@ -31,7 +31,9 @@ const fn table(name: &'static str) -> Table {
     Table { name, free: &[], only: "1", lies: &[] }
 }
 
-const TABLES: [Table; 14] = [
+const TABLES: [Table; 16] = [
+    table("tile"),
+    table("checkpoint"),
     table("entry"),
     table("payload"),
     table("submission"),
@@ -184,6 +186,7 @@ fn torture(base: &Path, own: &Path, place: &Place, seed: u64, edits: usize) -> u
     for folder in ["photos", "previews"] {
         std::os::unix::fs::symlink(base.join(folder), own.join(folder)).unwrap();
     }
+    std::fs::copy(base.join("log.key"), own.join("log.key")).unwrap();
     let file = own.join("jijia.db");
     let mut found = 0;
     for n in 0.. {

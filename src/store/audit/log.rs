@@ -1,6 +1,8 @@
 //! The entries: consecutive, each with its own leaf hash, all under the stored head; and what each of them names.
 
+use super::signed::Signed;
 use super::{Audit, evidence, water};
+use crate::evidence::edge::Edge;
 use crate::evidence::entry::Entry;
 use crate::evidence::merkle::{Hash, Head, leaf_hash};
 
@@ -17,7 +19,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
     let conn = audit.conn;
     read_places(audit)?;
     audit.bar.set_length(conn.query_row("select count(*) from entry", [], |r| r.get(0))?);
-    let mut head = Head::default();
+    let (mut tree, mut signed) = (Edge::default(), Signed::read(audit)?);
     let mut streams = water::Streams::read(conn)?;
     let mut place = String::new();
     let mut statement = conn.prepare("select idx, kind, received_ms, body, leaf from entry order by idx")?;
@@ -32,14 +34,18 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
         };
         audit.pace.take(stored.body.len());
         audit.bar.inc(1);
-        let entry = check_entry(audit, &stored, &mut head);
+        let entry = check_entry(audit, &stored, tree.size());
+        signed.push(audit, &mut tree, leaf_hash(&stored.body))?;
         let Some(entry) = entry else { continue };
+        signed.learn(&entry);
         if let Entry::Place { hash, .. } = &entry {
             place.clone_from(hash);
         }
         evidence::check(audit, &stored, &entry)?;
         water::check(audit, &mut streams, &stored, &entry)?;
     }
+    signed.finish(audit, &tree)?;
+    let head = tree.head();
     streams.check_unused(audit);
     check_head(audit, &head)?;
     check_meta(audit, &place)?;
@@ -60,13 +66,12 @@ fn read_places(audit: &mut Audit<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn check_entry(audit: &mut Audit<'_>, stored: &Stored, head: &mut Head) -> Option<Entry> {
+fn check_entry(audit: &mut Audit<'_>, stored: &Stored, expected: u64) -> Option<Entry> {
     let index = stored.index;
-    if i64::try_from(head.size()) != Ok(index) {
-        audit.find("entry", index, format!("stands where {} should be", head.size()));
+    if i64::try_from(expected) != Ok(index) {
+        audit.find("entry", index, format!("stands where {expected} should be"));
     }
     let leaf = leaf_hash(&stored.body);
-    head.push(leaf);
     if stored.leaf != leaf {
         audit.find("entry", index, format!("its bytes have the leaf hash {}", hex::encode(leaf)));
     }
