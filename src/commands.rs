@@ -321,6 +321,10 @@ async fn reports(args: &ReportFile, store: &Store, config: &Config) -> Result<Ex
         import.ignored.join("、")
     ));
     let (place, locator, _) = crate::app_parts(config)?;
+    if !args.dry_run {
+        // By which place the rows are judged is said by the log, also before the service has ever run.
+        store.add_place(place.hash).await?;
+    }
     let arrival =
         || Arrival { received_at: store.clock().now(), sent_at: None, place: &place, locator: &locator };
     let bar = bar(import.len() as u64);

@@ -49,8 +49,11 @@ fn feature(s: &Sighting) -> Feature {
 /// The person is not among them: an opaque id is still one person's.
 fn properties(s: &Sighting) -> JsonObject {
     let at = s.position.as_ref();
-    let photos: Vec<Value> =
-        s.photos.iter().map(|p| json!({"sha256": p.sha256, "stored": p.stored})).collect();
+    let photos: Vec<Value> = s
+        .photos
+        .iter()
+        .map(|p| json!({"sha256": p.sha256, "stored": p.stored, "erased": p.erased}))
+        .collect();
     object(json!({
         "kind": s.kind,
         "kind_zh": s.kind.zh(),

@@ -18,12 +18,12 @@ mod refusal;
 mod run;
 mod step;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config;
 use crate::error::{Error, Result};
-use crate::evidence::checkpoint::SignedCheckpoint;
+use crate::evidence::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::evidence::note::{SignerKey, VerifierKey};
 use crate::store::Store;
 use guard::Guard;
@@ -39,6 +39,19 @@ pub struct Publisher {
     guard: Guard,
     key: KeyFile,
     trouble: Arc<Mutex<Option<Trouble>>>,
+}
+
+/// What the guard of the data directory `dir` says was signed; `None` where there is no guard, or no checkpoint in it
+/// (then nothing is signed either, and [`Publisher::publish`] says what to do).
+///
+/// # Errors
+/// `Invalid` at `log.guard_file`; `Unavailable` if it cannot be read.
+pub fn guarded(dir: &Path, config: &config::Log) -> Result<Option<Checkpoint>> {
+    if !dir.is_dir() {
+        return Ok(None);
+    }
+    let text = Guard::new(&config.guard_file, dir)?.read()?;
+    Ok(text.and_then(|text| text.parse::<SignedCheckpoint>().ok()).map(|signed| signed.checkpoint().clone()))
 }
 
 /// Why the newest entries are not under a checkpoint.

@@ -1,10 +1,15 @@
 //! The only SQL. One writing thread commits in groups; readers never wait for it; photos lie beside the database,
 //! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
+pub mod audit;
+pub mod backup;
+mod corrections;
+mod erasure;
 mod follow;
 mod log;
 mod observations;
 mod overview;
+mod pace;
 mod photos;
 mod reports;
 mod timeline;
@@ -32,9 +37,14 @@ pub use reports::Added;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 2;
-const MIGRATIONS: [&str; SCHEMA as usize] =
-    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const SCHEMA: i64 = 3;
+const MIGRATIONS: [&str; SCHEMA as usize] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
+/// The schema from which on every dead letter stands under an entry.
+const DEAD_UNDER_ENTRIES: i64 = 3;
 
 /// Who opens the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +207,9 @@ fn migrate(conn: &Connection, clock: &Clock, path: &Path) -> Result<bool> {
     }
     if known < SCHEMA {
         conn.execute_batch(&format!("pragma user_version = {SCHEMA}")).map_err(store_error)?;
+    }
+    if known < DEAD_UNDER_ENTRIES {
+        writer::in_transaction(conn, |tx| observations::adopt_dead(tx, clock.now()))?;
     }
     let simulated = matches!(clock, Clock::Simulated(_));
     if known == 0 && simulated {

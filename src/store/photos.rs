@@ -25,6 +25,8 @@ pub struct StoredPhoto {
     pub bytes: u64,
     /// There is a copy without metadata for viewers.
     pub preview: bool,
+    /// Original and copy were erased by law (已依法删除).
+    pub erased: bool,
 }
 
 /// An upload under way. Dropped before [`Store::add_photo`], it leaves nothing.
@@ -126,6 +128,9 @@ impl Store {
     /// nothing is kept.
     pub async fn add_photo(&self, mut upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
         let hex = sha256_hex.to_owned();
+        if self.find_photo(&hex).await?.is_some_and(|p| p.erased) {
+            return Err(erased(&hex));
+        }
         let original = self.original_path(&hex);
         let preview = self.preview_path(&hex);
         let tmp = self.dir.join("tmp");
@@ -156,16 +161,20 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn find_photo(&self, sha256_hex: &str) -> Result<Option<StoredPhoto>> {
         let key = hex::decode(sha256_hex).unwrap_or_default();
-        let row: Option<(String, i64, bool)> =
-            sqlx::query_as("select media_type, bytes, preview from photo where sha256 = $1")
-                .bind(key)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(read_error)?;
-        Ok(row.map(|(media_type, bytes, preview)| StoredPhoto {
+        let row: Option<(String, i64, bool, bool)> = sqlx::query_as(
+            "select media_type, bytes, preview,
+               exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo')
+             from photo p where sha256 = $1",
+        )
+        .bind(key)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(read_error)?;
+        Ok(row.map(|(media_type, bytes, preview, erased)| StoredPhoto {
             media_type,
             bytes: bytes.unsigned_abs(),
             preview,
+            erased,
         }))
     }
 
@@ -191,6 +200,11 @@ impl Store {
     }
 }
 
+/// The answer to whoever asks for, or brings, a photo that was erased.
+fn erased(sha256_hex: &str) -> Error {
+    Error::Gone(format!("photo {sha256_hex} was erased by law (已依法删除)"))
+}
+
 fn known_photo(tx: &Tx<'_>, hex: &str) -> Result<Option<Added>> {
     let key = hex::decode(hex).unwrap_or_default();
     let known: Option<(u64,)> = tx.find("select entry from photo where sha256 = ?1", (key,))?;
@@ -213,6 +227,9 @@ fn add_photo(
         bytes,
         media_type: photo.media_type.into(),
         received_at,
+        width: photo.width,
+        height: photo.height,
+        copy: photo.preview.as_ref().map(|copy| hex::encode(Sha256::digest(copy))),
     };
     let receipt = tx.append(&entry, hex, &[])?;
     let key = hex::decode(hex).unwrap_or_default();

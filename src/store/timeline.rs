@@ -15,7 +15,7 @@ use crate::casework::{SewageSigns, level_of};
 use crate::clock::{beijing_minute, from_ms};
 use crate::error::{Error, Result};
 use crate::evidence::timeline::{
-    After, EntryRef, Filter, Located, Named, Page, Row, Rules, Sighting, Summary, Timeline,
+    After, ERASED, EntryRef, Filter, Located, Named, Page, PhotoRef, Row, Rules, Sighting, Summary, Timeline,
 };
 use crate::lake::{Crs, Geotag, Match, Place, crs};
 use crate::patrol::ReportKind;
@@ -387,8 +387,11 @@ fn settle_level(s: &mut Sighting, rules: &Rules) {
     if s.kind == ReportKind::SewageOutflow && s.withdrawn.is_none() {
         s.level = level_of(photos, s.weather, &s.signs, rules.nh3n_limit_mg_l);
     }
-    if s.photos.iter().any(|p| !p.stored) {
+    if s.photos.iter().any(PhotoRef::is_missing) {
         s.flags.push("照片未到".into());
+    }
+    if s.photos.iter().any(|p| p.erased) {
+        s.flags.push(format!("照片{ERASED}"));
     }
 }
 

@@ -148,6 +148,16 @@ fn begin_and_run(conn: &Connection, group: &mut Vec<Job>, answers: &mut Vec<Answ
     }
 }
 
+/// Runs a command in the transaction that stands open on `conn`.
+pub(super) fn in_transaction(
+    conn: &Connection,
+    command: impl FnOnce(&mut Tx<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut tx = Tx::begin(conn)?;
+    command(&mut tx)?;
+    tx.save_head()
+}
+
 /// What went wrong in SQLite, by what the caller can do. A commit that fails for another reason than space or a
 /// busy neighbour is `Internal`: fsync must not be tried again (fsyncgate), the process stops writing.
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
@@ -304,7 +314,7 @@ pub(super) fn open_writing(path: &Path) -> Result<Connection> {
     conn.execute_batch(
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full;
          pragma foreign_keys = on; pragma cache_size = -16000; pragma temp_store = memory;
-         pragma journal_size_limit = 67108864;",
+         pragma journal_size_limit = 67108864; pragma secure_delete = on;",
     )
     .map_err(store_error)?;
     let (mode, sync): (String, i64) = conn

@@ -43,6 +43,7 @@ pub(super) struct PhotoView {
     /// The viewers' copy, re-encoded, without EXIF; the sealed original where there is none.
     pub href: String,
     pub stored: bool,
+    pub erased: bool,
     pub preview: bool,
 }
 
@@ -52,6 +53,7 @@ impl PhotoView {
             sha256: photo.sha256.clone(),
             href: format!("/api/v1/photos/{}{}", photo.sha256, if photo.preview { "/preview" } else { "" }),
             stored: photo.stored,
+            erased: photo.erased,
             preview: photo.preview,
         }
     }
@@ -113,7 +115,7 @@ pub(super) struct SightingView {
 
 impl SightingView {
     pub fn new(s: &Sighting, lang: Lang) -> Self {
-        let missing = s.photos.iter().filter(|p| !p.stored).count();
+        let missing = s.photos.iter().filter(|p| p.is_missing()).count();
         Self {
             href: format!("/reports/{}", s.id),
             iso: s.observed_at.to_string(),

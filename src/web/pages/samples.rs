@@ -44,7 +44,14 @@ fn entry(index: u64) -> EntryRef {
 }
 
 fn photo(first: &str, stored: bool, preview: bool) -> PhotoRef {
-    PhotoRef { sha256: first.repeat(32), stored, preview, width: Some(4000), height: Some(3000) }
+    PhotoRef {
+        sha256: first.repeat(32),
+        stored,
+        erased: false,
+        preview,
+        width: Some(4000),
+        height: Some(3000),
+    }
 }
 
 fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
