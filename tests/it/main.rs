@@ -7,6 +7,7 @@ mod api_description;
 mod api_photos;
 mod api_refusals;
 mod api_timeline;
+mod append_only;
 mod arrows;
 mod audit;
 mod audit_edits;
