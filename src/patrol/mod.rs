@@ -1,7 +1,6 @@
 //! Patrols: what a person walks and reports.
 
 pub mod correction;
-pub mod duty;
 pub mod form;
 pub mod photo;
 pub mod report;

@@ -166,10 +166,13 @@ impl<'a> Scene<'a> {
         for run in self.runs {
             if let Some(mark) = self.sector(run) {
                 let dash = if mark.walked { "" } else { " stroke-dasharray=\"3 7\"" };
+                let name = self.place.sectors.iter().find(|s| s.code == mark.code).map_or("", |s| &s.name);
                 let line = format!(
                     "<path d=\"{}\" fill=\"none\" stroke=\"{INK}\" stroke-width=\"4.5\" \
-                     stroke-linejoin=\"round\"{dash}/>",
-                    svg::polyline(run.points.iter().copied())
+                     stroke-linejoin=\"round\"{dash}><title>{} {}</title></path>",
+                    svg::polyline(run.points.iter().copied()),
+                    esc(name),
+                    esc(&mark.words)
                 );
                 svg::linked(&mut out, mark.href.as_deref(), &line);
             }
