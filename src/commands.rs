@@ -1,6 +1,6 @@
 //! The commands that keep something running or bring something in.
 
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +13,8 @@ use jijia::clock::Clock;
 use jijia::config::{self, Config};
 use jijia::demo;
 use jijia::error::{Error, Result};
+use jijia::evidence::note::VerifierKey;
+use jijia::evidence::verify::{self, Trusted};
 use jijia::ingest::column_map::ColumnMap;
 use jijia::ingest::{import_observations, import_reports, mqtt, table};
 use jijia::mirror::influx::{self, InfluxStatus};
@@ -223,6 +225,29 @@ pub async fn demo(options: demo::Options) -> Result<()> {
     };
     wind_up(service, &stop).await;
     ended
+}
+
+/// `jijia verify FILE.zip`.
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// The bundle.
+    file: PathBuf,
+    /// The log's key, from elsewhere than the bundle: name+id+base64.
+    #[arg(long, value_name = "VKEY")]
+    key: Option<VerifierKey>,
+    /// Key of a witness that must have cosigned.
+    #[arg(long, value_name = "VKEY")]
+    witness: Vec<VerifierKey>,
+}
+
+/// `jijia verify FILE.zip`.
+pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
+    let file = std::fs::File::open(&args.file)
+        .map_err(|e| Error::invalid("file", format!("{}: {e}", args.file.display())))?;
+    let trusted = Trusted { log: args.key.clone(), witnesses: args.witness.clone() };
+    let verdict = verify::verify(BufReader::new(file), &trusted)?;
+    say(&verdict.words());
+    Ok(ExitCode::from(verdict.exit_code()))
 }
 
 /// `jijia import …`.

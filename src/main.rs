@@ -43,6 +43,8 @@ enum Command {
     Demo(demo::Options),
     /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson
     Timeline(TimelineArgs),
+    /// Check a bundle (证据包), offline: exit code 0 good, 1 broken, 2 not a bundle.
+    Verify(commands::VerifyArgs),
     /// Bring in files.
     #[command(subcommand)]
     Import(commands::Import),
@@ -114,9 +116,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    // These two need no configuration: a wrong key must not stop a computation or a rendering.
+    // These need no configuration: a wrong key must not stop a rendering or a check.
     if let Command::RenderPdf { job } = &cli.command {
         return document::pdf::child_main(job).map(|()| ExitCode::SUCCESS);
+    }
+    if let Command::Verify(args) = &cli.command {
+        return commands::verify(args);
     }
     let mut config = config::load(cli.config.as_deref(), std::env::vars())?;
     if let Some(dir) = cli.data {
@@ -142,7 +147,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check { dir }) => Ok(config_check(dir.as_deref(), &config)),
-        Command::Calc { .. } | Command::RenderPdf { .. } => Ok(ExitCode::SUCCESS),
+        Command::Calc { .. } | Command::RenderPdf { .. } | Command::Verify(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
