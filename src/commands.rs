@@ -1,5 +1,7 @@
 //! The commands that keep something running or bring something in.
 
+mod log;
+
 use std::io::{BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,10 +22,13 @@ use jijia::ingest::{import_observations, import_reports, mqtt, table};
 use jijia::mirror::influx::{self, InfluxStatus};
 use jijia::patrol::photo::Limits;
 use jijia::patrol::report::{Arrival, parse_report};
+use jijia::publish::{self, Publisher};
 use jijia::store::{Opener, Store};
 use jijia::web::{self, App, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+pub use log::{LogCommand, log};
 
 /// Reports judged again in one transaction after the place was replaced.
 const JUDGE_STEP: u32 = 500;
@@ -46,6 +51,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     let (place, locator, rules) = crate::app_parts(config)?;
     store.empty_tmp()?;
     store.add_place(place.hash).await?;
+    let publisher = Publisher::open(store.clone(), &config.log).await?;
     let mut parts = Vec::new();
     let mqtt = (!config.mqtt.host.is_empty()).then(Arc::<mqtt::MqttStatus>::default);
     if let Some(status) = &mqtt {
@@ -75,7 +81,12 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         mqtt,
         influx,
     };
-    let app = App { store, place, locator, rules, settings: Arc::new(settings) };
+    let publishing = publish::run(publisher.clone(), stopped(stop.clone()));
+    parts.push(tokio::spawn(async move {
+        publishing.await;
+        Ok(())
+    }));
+    let app = App { store, publisher, place, locator, rules, settings: Arc::new(settings) };
     parts.push(tokio::spawn(judge_again(app.clone())));
     let address = listener.local_addr()?;
     parts.push(tokio::spawn(web::serve(listener, app.clone(), stopped(stop.clone()))));

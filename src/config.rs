@@ -1,6 +1,8 @@
 //! The configuration: typed sections, strict. Defaults stand in `config/default.toml`, embedded, and nowhere else.
 //! Precedence: flag, environment `JIJIA_SECTION_KEY`, file, default. An unknown key is an error with a near match.
 
+mod log;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
+pub use log::{Log, LogFormat};
 
 /// The complete, commented defaults.
 pub const DEFAULT: &str = include_str!("../config/default.toml");
@@ -37,7 +40,7 @@ pub struct Config {
     pub mqtt: Mqtt,
     /// The mirror.
     pub influx: Influx,
-    /// Logs.
+    /// The evidence log, and the log of the process.
     pub log: Log,
 }
 
@@ -110,26 +113,6 @@ pub struct Documents {
     pub fonts_dir: PathBuf,
     /// Most rows of one document.
     pub max_rows: u32,
-}
-
-/// `[log]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    /// `text` or `json`.
-    pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug`, or a tracing filter.
-    pub level: String,
-}
-
-/// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
 }
 
 /// Reads file and environment over the defaults.

@@ -7,13 +7,14 @@
 //!   [`patrol`] reports and duty windows; [`water`] observations, rain and dry weather; [`casework`] what a
 //!   sighting may claim; [`evidence`] entries, the Merkle tree over them, the timeline's model.
 //! - [`store`] the only SQL: one writing thread (rusqlite), readers (sqlx), photos by hash.
+//! - [`publish`] signs the log's head, so that nobody can change or drop an entry unnoticed.
 //! - [`picture`] maps and charts as SVG text: one drawing for page, PDF and Word.
 //! - [`mirror`] InfluxDB follows the log; [`document`] Word, PDF, Excel, CSV, GeoJSON from a timeline.
 //! - [`ingest`] MQTT and files in; [`web`] the whole route table, API and pages.
 //! - [`calc`] every computation from the shell; [`demo`] a service with a broker of its own; the simulated lake comes here.
 //!
 //! # Arrows, never reversed (tests/it/arrows.rs reads the `use` lines)
-//! `main` → `demo | calc` → `web | ingest` → `mirror | document` → `store | picture` →
+//! `main` → `demo | calc` → `web | ingest` → `mirror | document` → `publish` → `store | picture` →
 //! `lake patrol water casework evidence` → `error clock`. What stands left and right of a `|` does not know each other.
 //! Each part receives its own section of the config.
 //!
@@ -22,6 +23,8 @@
 //!   idempotency key and entry in one transaction, group commit) → 201 with its receipt.
 //! - Reading: MQTT poll loop only polls → batch → decode by mapping → `store.add_observations` → commit →
 //!   acknowledge on the same connection epoch.
+//! - Log: commit → [`publish`] (leaf hashes again from the stored bytes, tiles, the guard file, signature) → checkpoint
+//!   and tiles → witnesses.
 //! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
 //!   entry.
 
@@ -38,6 +41,7 @@ pub mod lake;
 pub mod mirror;
 pub mod patrol;
 pub mod picture;
+pub mod publish;
 pub mod store;
 pub mod water;
 pub mod web;

@@ -48,6 +48,9 @@ enum Command {
     /// Bring in files.
     #[command(subcommand)]
     Import(commands::Import),
+    /// The evidence log's key and tiles.
+    #[command(subcommand)]
+    Log(commands::LogCommand),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -142,6 +145,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
+        Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
         Command::Config(ConfigCommand::Show) => {
             commands::say(config::DEFAULT);
             Ok(ExitCode::SUCCESS)

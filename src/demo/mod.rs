@@ -59,8 +59,8 @@ pub struct Options {
 /// The demo's data directory.
 #[derive(Debug)]
 pub enum Folder {
-    /// Goes with the demo.
-    Temporary(tempfile::TempDir),
+    /// Goes with the demo, and the guard file beside the data with it.
+    Temporary(tempfile::TempDir, PathBuf),
     /// Stays.
     Kept(PathBuf),
 }
@@ -70,8 +70,7 @@ impl Folder {
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Self::Temporary(dir) => dir.path(),
-            Self::Kept(path) => path,
+            Self::Temporary(_, path) | Self::Kept(path) => path,
         }
     }
 }
@@ -82,7 +81,9 @@ impl Folder {
 /// `Invalid` for a folder that holds something, those of the disk.
 pub fn folder(options: &Options) -> Result<Folder> {
     let Some(path) = &options.folder else {
-        return Ok(Folder::Temporary(tempfile::Builder::new().prefix("jijia-demo-").tempdir()?));
+        let folder = tempfile::Builder::new().prefix("jijia-demo-").tempdir()?;
+        let data = folder.path().join("data");
+        return Ok(Folder::Temporary(folder, data));
     };
     if path.exists() && std::fs::read_dir(path)?.next().is_some() {
         return Err(Error::invalid(

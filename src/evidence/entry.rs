@@ -176,6 +176,18 @@ pub enum Entry {
         /// SHA-256 over the place's files, hex.
         hash: String,
     },
+    /// The log's key was replaced. The checkpoints over this entry are signed by the old key up to the first that is
+    /// signed by the new one: who trusts the old one and finds this entry under it trusts the new one.
+    Key {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// The verifier key before, C2SP signed-note `name+id+base64`.
+        old: String,
+        /// The one from here on.
+        new: String,
+    },
 }
 
 impl Entry {
@@ -190,6 +202,7 @@ impl Entry {
             Self::Observations { .. } => "observations",
             Self::Export { .. } => "export",
             Self::Place { .. } => "place",
+            Self::Key { .. } => "key",
         }
     }
 
@@ -203,7 +216,8 @@ impl Entry {
             | Self::Patrol { received_at, .. }
             | Self::Observations { received_at, .. }
             | Self::Export { received_at, .. }
-            | Self::Place { received_at, .. } => *received_at,
+            | Self::Place { received_at, .. }
+            | Self::Key { received_at, .. } => *received_at,
         }
     }
 

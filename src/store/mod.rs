@@ -2,6 +2,7 @@
 //! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
 mod follow;
+mod log;
 mod observations;
 mod overview;
 mod photos;
@@ -22,6 +23,7 @@ use crate::evidence::merkle::{Hash, Head};
 use writer::{Writer, store_error};
 
 pub use follow::{Cursor, FollowedObservation};
+pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
 pub use photos::{StoredPhoto, Upload};
 pub use reports::Added;
@@ -29,8 +31,9 @@ pub use reports::Added;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 1;
-const MIGRATIONS: [&str; SCHEMA as usize] = [include_str!("migrations/0001.sql")];
+const SCHEMA: i64 = 2;
+const MIGRATIONS: [&str; SCHEMA as usize] =
+    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Who opens the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,12 @@ impl Store {
         let readers =
             SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
         Ok(Self { writer: Writer::start(conn)?, readers, dir: dir.into(), clock, demo, _lock: lock })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The clock everything is received by.

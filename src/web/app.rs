@@ -19,6 +19,7 @@ use crate::lake::geotag::Locator;
 use crate::mirror::influx::InfluxStatus;
 use crate::patrol::photo::Limits;
 use crate::patrol::report::Arrival;
+use crate::publish::Publisher;
 use crate::store::Store;
 use crate::water::intake::MqttStatus;
 
@@ -31,6 +32,8 @@ const DISCARD_TIME: Duration = Duration::from_secs(20);
 pub struct App {
     /// The store.
     pub store: Store,
+    /// Signs the log.
+    pub publisher: Publisher,
     /// The place in use.
     pub place: Arc<Place>,
     /// Its index.

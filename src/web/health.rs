@@ -30,6 +30,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
     if free.is_some_and(|f| f < app.settings.low_space_bytes) {
         warnings.push(format!("disk: {} MB free", free.unwrap_or(0) / 1_000_000));
     }
+    warnings.extend(app.publisher.trouble().map(|t| format!("log: nothing is signed: {}", t.words)));
     warnings.extend(clock_warning(app.store.clock()));
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({

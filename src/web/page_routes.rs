@@ -66,7 +66,8 @@ pub(super) async fn overview(
     let lang = language(asked.lang.as_deref(), &headers);
     let made = app.store.get_overview(&app.place, &app.rules).await.and_then(|view| {
         let canvas = Canvas { id: "lake", width: 820, height: 500 };
-        pages::overview::overview(&view, &map(&app.place, &overview_marks(&view), canvas), lang.0)
+        let map_svg = map(&app.place, &overview_marks(&view), canvas);
+        pages::overview::overview(&view, &map_svg, app.publisher.trouble().as_ref(), lang.0)
     });
     page(&app, made, lang)
 }

@@ -1,7 +1,7 @@
 //! The real binary as a process of its own, and what the system says of its memory.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,12 @@ use crate::http::Connection;
 
 /// The program under test, built beside this bench with the same profile.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_jijia");
+
+/// The guard file of the log in `data`, which is mostly a temporary folder: not beside it, where it would stay.
+fn guard_of(data: &Path) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("{}.guard", data.display().to_string().replace('/', "_")))
+}
 
 /// A running `jijia serve`; killed when dropped.
 pub struct Service {
@@ -30,6 +36,7 @@ impl Service {
             .env("JIJIA_DATA", data)
             .env("JIJIA_SERVER_LISTEN", address.to_string())
             .env("JIJIA_LOG_LEVEL", "warn")
+            .env("JIJIA_LOG_GUARD_FILE", guard_of(data))
             .envs(settings.iter().map(|(key, value)| (*key, value)))
             .stdin(Stdio::null())
             .spawn()?;

@@ -6,8 +6,8 @@ use std::path::Path;
 /// The trade: plain functions over plain types. They may know each other.
 const TRADE: [&str; 5] = ["lake", "patrol", "water", "casework", "evidence"];
 /// Layers from the top; the rooms of one layer do not know each other, every layer knows those below.
-const ABOVE: [&[&str]; 4] =
-    [&["demo", "calc"], &["web", "ingest"], &["mirror", "document"], &["store", "picture"]];
+const ABOVE: [&[&str]; 5] =
+    [&["demo", "calc"], &["web", "ingest"], &["mirror", "document"], &["publish"], &["store", "picture"]];
 /// Known to all; `config` gives each part its own section, and only `main` sees the whole.
 const BELOW: [&str; 3] = ["error", "clock", "config"];
 /// Libraries that belong to some rooms alone.
@@ -17,7 +17,7 @@ const LIBRARIES: [(&str, &[&str]); 6] = [
     ("axum", &["web", "demo"]),
     ("rumqttc", &["ingest", "demo"]),
     ("influxdb2", &["mirror"]),
-    ("tokio", &["demo", "web", "ingest", "mirror", "document", "store"]),
+    ("tokio", &["demo", "web", "ingest", "mirror", "document", "publish", "store"]),
 ];
 /// How a string that asks the database begins.
 const SQL: [&str; 5] = ["select ", "insert into ", "update ", "delete from ", "pragma "];

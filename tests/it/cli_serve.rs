@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::cli::jijia;
-use crate::service::{jpeg, sha256_of};
+use crate::service::{guard_of, jpeg, sha256_of};
 
 /// A running `jijia serve`; killed when dropped.
 struct Serve {
@@ -27,6 +27,7 @@ impl Serve {
     fn start(data: &Path, env: &[(&str, &str)]) -> Self {
         let mut child = jijia(&["--data", data.to_str().unwrap(), "serve"])
             .env("JIJIA_SERVER_LISTEN", "127.0.0.1:0")
+            .env("JIJIA_LOG_GUARD_FILE", guard_of(data))
             .envs(env.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -72,7 +73,8 @@ fn answer(mut line: TcpStream) -> String {
 /// Runs `serve`, which must refuse to start; its words.
 fn refused(data: &Path, env: &[(&str, &str)]) -> String {
     let mut command = jijia(&["--data", data.to_str().unwrap(), "serve"]);
-    command.env("JIJIA_SERVER_LISTEN", "127.0.0.1:0").envs(env.iter().copied());
+    command.env("JIJIA_SERVER_LISTEN", "127.0.0.1:0").env("JIJIA_LOG_GUARD_FILE", guard_of(data));
+    command.envs(env.iter().copied());
     let out = command.output().unwrap();
     assert_eq!(out.status.code(), Some(2));
     String::from_utf8(out.stderr).unwrap()

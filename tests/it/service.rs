@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jijia::clock::Clock;
+use jijia::config::{self, Config};
 use jijia::document::export::Office;
 use jijia::evidence::timeline::Rules;
 use jijia::lake::{Place, geotag::Locator, load::embedded};
 use jijia::patrol::photo::Limits;
+use jijia::publish::{self, Publisher};
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
 use jijia::web::{self, App, Settings};
@@ -30,6 +32,8 @@ pub struct Service {
     pub app: App,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<jijia::error::Result<()>>,
+    stop_publishing: oneshot::Sender<()>,
+    publishing: JoinHandle<()>,
 }
 
 impl Service {
@@ -52,20 +56,28 @@ impl Service {
         store.add_place(place.hash).await.unwrap();
         let (locator, place) = (Arc::new(Locator::new(&place)), Arc::new(place));
         while store.judge_again(place.clone(), locator.clone(), 100).await.unwrap() > 0 {}
-        let app = App { store, place, locator, rules: Arc::new(rules()), settings: Arc::new(settings) };
+        let publisher = Publisher::open(store.clone(), &log_config(dir)).await.unwrap();
+        let (stop_publishing, stopped) = oneshot::channel::<()>();
+        let publishing = tokio::spawn(publish::run(publisher.clone(), async {
+            let _ = stopped.await;
+        }));
+        let app =
+            App { store, publisher, place, locator, rules: Arc::new(rules()), settings: Arc::new(settings) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(web::serve(listener, app.clone(), async {
             let _ = stopped.await;
         }));
-        Self { address, app, stop, serving }
+        Self { address, app, stop, serving, stop_publishing, publishing }
     }
 
     /// Stops it and waits until the data directory is free again.
     pub async fn stop(self) {
         let _ = self.stop.send(());
         self.serving.await.unwrap().unwrap();
+        let _ = self.stop_publishing.send(());
+        self.publishing.await.unwrap();
     }
 
     pub async fn get(&self, target: &str) -> Answer {
@@ -164,6 +176,19 @@ impl Answer {
         assert_eq!(self.status, 201, "{}", String::from_utf8_lossy(&self.body));
         self.json()
     }
+}
+
+/// The guard file of the log in the data directory `dir`, which is mostly a temporary one: not beside it, where it would
+/// stay.
+pub fn guard_of(dir: &Path) -> PathBuf {
+    let name = dir.canonicalize().unwrap_or_else(|_| dir.to_owned()).display().to_string().replace('/', "_");
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.guard"))
+}
+
+/// `[log]` as shipped, with the guard of `dir`.
+pub fn log_config(dir: &Path) -> config::Log {
+    let Config { log, .. } = config::load(None, []).unwrap();
+    config::Log { guard_file: guard_of(dir), ..log }
 }
 
 /// As in `config/default.toml`.

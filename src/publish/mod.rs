@@ -1,0 +1,115 @@
+//! The log published: a head that is signed, and that nobody can take back.
+//!
+//! [`Publisher::publish`] is the one way to a new checkpoint, for the service, for a command beside it, and after a
+//! crash. It trusts nothing that it can look at again: leaf hashes come from the stored bytes, the tree before from the
+//! stored tiles, and both must agree with the last checkpoint, with the head that the writing thread keeps, and with the
+//! guard file. What is older than the last checkpoint is looked at by `jijia audit`.
+//!
+//! The guard file holds the last signed checkpoint, verbatim, and lies outside the data directory: a backup of the
+//! directory does not hold it, so a restored old database meets a guard that knows more than it does. Two heads of one
+//! size, or a head that forgets entries, would be proof that the office had forged its log; so in doubt nothing is
+//! signed, the words say what to do, and reports are taken as before.
+
+pub mod durable;
+mod guard;
+mod key;
+mod proofs;
+mod refusal;
+mod run;
+mod step;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::config;
+use crate::error::{Error, Result};
+use crate::evidence::checkpoint::SignedCheckpoint;
+use crate::evidence::note::{SignerKey, VerifierKey};
+use crate::store::Store;
+use guard::Guard;
+use key::KeyFile;
+pub use proofs::{Consistency, Inclusion};
+pub use refusal::Refusal;
+pub use run::run;
+
+/// Signs the heads of one log. Cheap to clone; any number may work at once, in any number of processes.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    store: Store,
+    guard: Guard,
+    key: KeyFile,
+    trouble: Arc<Mutex<Option<Trouble>>>,
+}
+
+/// Why the newest entries are not under a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In English, for `/readyz` and the log of the process.
+    pub words: String,
+    /// For the pages.
+    pub words_zh: String,
+}
+
+impl Publisher {
+    /// The publisher of the log in `store`. A log without a checkpoint gets its key now.
+    ///
+    /// # Errors
+    /// `Invalid` at `log.origin` for another origin than the log has, at `log.guard_file` for a guard inside the data
+    /// directory; `Unavailable` for a key that is missing or that others can read.
+    pub async fn open(store: Store, config: &config::Log) -> Result<Self> {
+        let guard = Guard::new(&config.guard_file, store.dir())?;
+        let new = store.find_checkpoint().await?.is_none() && guard.read()?.is_none();
+        let key = KeyFile::open(store.dir(), &config.origin, new)?;
+        Ok(Self { store, guard, key, trouble: Arc::default() })
+    }
+
+    /// The key that a reader must know.
+    ///
+    /// # Errors
+    /// `Unavailable` if the key's file cannot be used.
+    pub fn verifier(&self) -> Result<VerifierKey> {
+        Ok(self.key.read()?.verifier().clone())
+    }
+
+    /// Brings everything that is committed under a checkpoint, and gives the newest.
+    ///
+    /// # Errors
+    /// `Conflict` with the words of a [`Refusal`]: an operator must act. `NotFound` while the log is empty, and what
+    /// the disk says: nothing was signed that is not kept.
+    pub async fn publish(&self) -> Result<SignedCheckpoint> {
+        let published = step::publish(self).await?;
+        published.ok_or_else(|| Error::NotFound("the log has no entries yet".into()))
+    }
+
+    /// Replaces the log's key: an entry names both, the old key signs it, then the new one takes over.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`]; called again it finishes what was begun.
+    pub async fn rotate_key(&self) -> Result<VerifierKey> {
+        let new: SignerKey = self.key.next()?;
+        let change = self.store.find_key_change().await?;
+        // Crash before this line: the next key lies in its file and nobody has heard of it.
+        if change.is_none_or(|change| change.new != *new.verifier()) {
+            self.store.add_key(&self.verifier()?, new.verifier()).await?;
+        }
+        // Crash before this line: the next publication, of whatever process, finishes.
+        self.publish().await?;
+        Ok(new.verifier().clone())
+    }
+
+    /// What is wrong now, by the last try.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.lock().clone()
+    }
+
+    /// Where the guard file lies.
+    #[must_use]
+    pub fn guard_file(&self) -> PathBuf {
+        self.guard.path().to_owned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
