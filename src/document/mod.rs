@@ -2,6 +2,7 @@
 //! and PDF, one ledger ([`table`]) by Excel and CSV, so the same words and numbers stand in all of them.
 
 pub mod brief;
+pub mod bundle;
 pub mod docx;
 mod docx_zip;
 pub mod export;

@@ -367,6 +367,9 @@ pub struct Reading {
     pub observed_at: Timestamp,
     /// Distance from the sighting, metres.
     pub distance_m: f64,
+    /// Its place in the log: index of its batch's entry, and its place in the batch.
+    #[serde(skip)]
+    pub place: (u64, u64),
 }
 
 /// A correction of a report.

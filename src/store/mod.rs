@@ -1,6 +1,7 @@
 //! The only SQL. One writing thread commits in groups; readers never wait for it; photos lie beside the database,
 //! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
+mod bundle;
 mod follow;
 mod log;
 mod observations;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::evidence::merkle::{Hash, Head};
 use writer::{Writer, store_error};
 
+pub use bundle::{RowPlace, StoredPayload};
 pub use follow::{Cursor, FollowedObservation};
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;

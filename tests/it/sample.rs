@@ -283,6 +283,7 @@ fn readings(at: Timestamp, lcg: &mut Lcg) -> Vec<Reading> {
         unit: "mg/L".into(),
         observed_at: at - SignedDuration::from_mins(8),
         distance_m: 123.4,
+        place: (0, 0),
     };
     vec![
         of("do", "溶解氧", format!("{}.{}", 1 + lcg.below(5), lcg.below(10))),

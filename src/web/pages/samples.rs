@@ -115,6 +115,7 @@ fn outflow(id: u128, when: &str) -> Sighting {
             unit: "mg/L".into(),
             observed_at: at("14T07:40"),
             distance_m: 61.7,
+            place: (0, 0),
         }],
         ..sighting(id, ReportKind::SewageOutflow, when)
     }
