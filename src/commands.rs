@@ -1,8 +1,9 @@
 //! The commands that keep something running or bring something in.
 
 mod log;
+pub mod verify;
 
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,9 +15,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jijia::clock::Clock;
 use jijia::config::{self, Config};
 use jijia::demo;
+use jijia::document::bundle;
 use jijia::error::{Error, Result};
-use jijia::evidence::note::VerifierKey;
-use jijia::evidence::verify::{self, Trusted};
 use jijia::ingest::column_map::ColumnMap;
 use jijia::ingest::{import_observations, import_reports, mqtt, table};
 use jijia::mirror::influx::{self, InfluxStatus};
@@ -50,6 +50,7 @@ struct Service {
 async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> Result<Service> {
     let (place, locator, rules) = crate::app_parts(config)?;
     store.empty_tmp()?;
+    bundle::remove_old(&store, keep_bundles(config))?;
     store.add_place(place.hash).await?;
     let publisher = Publisher::open(store.clone(), &config.log).await?;
     let mut parts = Vec::new();
@@ -76,6 +77,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         max_body_bytes: config.server.max_body_bytes,
         photos: Limits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side },
         office: crate::office(config)?,
+        keep_bundles: keep_bundles(config),
         request_timeout: config.server.request_timeout_s,
         low_space_bytes: config.data.low_space_bytes,
         mqtt,
@@ -91,6 +93,11 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     let address = listener.local_addr()?;
     parts.push(tokio::spawn(web::serve(listener, app.clone(), stopped(stop.clone()))));
     Ok(Service { address, app, parts })
+}
+
+/// How long a bundle can be fetched.
+fn keep_bundles(config: &Config) -> Duration {
+    Duration::from_secs(u64::from(config.documents.keep_bundles_days) * 86_400)
 }
 
 /// Geotags by the place in use what was judged by another; the service goes on meanwhile.
@@ -236,29 +243,6 @@ pub async fn demo(options: demo::Options) -> Result<()> {
     };
     wind_up(service, &stop).await;
     ended
-}
-
-/// `jijia verify FILE.zip`.
-#[derive(Args)]
-pub struct VerifyArgs {
-    /// The bundle.
-    file: PathBuf,
-    /// The log's key, from elsewhere than the bundle: name+id+base64.
-    #[arg(long, value_name = "VKEY")]
-    key: Option<VerifierKey>,
-    /// Key of a witness that must have cosigned.
-    #[arg(long, value_name = "VKEY")]
-    witness: Vec<VerifierKey>,
-}
-
-/// `jijia verify FILE.zip`.
-pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
-    let file = std::fs::File::open(&args.file)
-        .map_err(|e| Error::invalid("file", format!("{}: {e}", args.file.display())))?;
-    let trusted = Trusted { log: args.key.clone(), witnesses: args.witness.clone() };
-    let verdict = verify::verify(BufReader::new(file), &trusted)?;
-    say(&verdict.words());
-    Ok(ExitCode::from(verdict.exit_code()))
 }
 
 /// `jijia import …`.

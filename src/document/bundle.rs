@@ -210,10 +210,10 @@ pub fn kept(store: &Store, id: &str) -> Result<Option<PathBuf>> {
 /// # Errors
 /// As [`make`].
 pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<Bundle> {
-    let folder = desk.store.bundle_folder()?;
-    let path = folder.join(format!(".{}.zip", uuid::Uuid::new_v4()));
+    // In tmp/, which the next start empties, until it is whole.
+    let folder = desk.store.temporary_folder()?;
+    let path = folder.path().join("bundle.zip");
     let made = make(desk, filter, photos, &path).await?;
-    // Crash before this line: a file without a name for anybody, removed when it is old.
-    std::fs::rename(&path, folder.join(format!("{}.zip", made.id)))?;
+    std::fs::rename(&path, desk.store.bundle_folder()?.join(format!("{}.zip", made.id)))?;
     Ok(made)
 }

@@ -9,6 +9,7 @@ mod api_refusals;
 mod api_timeline;
 mod arrows;
 mod bundle_flips;
+mod bundle_made;
 mod bundle_sample;
 mod bundle_verify;
 mod chaos;
