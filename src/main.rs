@@ -257,7 +257,10 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
         let desk = Desk { store, publisher, place, rules: Arc::new(rules), office: office(config)? };
         bundle::make(&desk, &filter, photos, &args.output).await?.receipt
     } else if args.originals || args.copies {
-        return Err(Error::invalid("output", "--originals and --copies are of a bundle; allowed with them: .zip"));
+        return Err(Error::invalid(
+            "output",
+            "--originals and --copies are of a bundle; allowed with them: .zip",
+        ));
     } else {
         export(&store, &place, &rules, &office(config)?, &filter, args.output.clone()).await?
     };

@@ -86,7 +86,9 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     let sealed = seal(desk, &collected.indexes, receipt.index).await?;
     let bytes = pack::total(&parts) + manifest.len() as u64;
     if store.free_bytes().is_some_and(|free| free < bytes + pack::MARGIN_BYTES) {
-        return Err(Error::NoSpace(format!("the bundle has {bytes} bytes, and the disk has not so much left")));
+        return Err(Error::NoSpace(format!(
+            "the bundle has {bytes} bytes, and the disk has not so much left"
+        )));
     }
     let to = path.to_owned();
     let bytes = off_thread(move || pack::write(&to, &parts, &manifest, &sealed)).await?;
@@ -146,9 +148,8 @@ async fn seal(desk: &Desk, indexes: &[u64], index: u64) -> Result<Vec<(&'static 
     let (checkpoint, keys) = known_lines(desk, &checkpoint).await?;
     let size = checkpoint.checkpoint().size;
     let all: Vec<u64> = indexes.iter().copied().chain([index]).collect();
-    let mut paths: Vec<Vec<Hash>> = store
-        .with_tiles(|read| all.iter().map(|i| inclusion(*i, size, &mut *read)).collect())
-        .await?;
+    let mut paths: Vec<Vec<Hash>> =
+        store.with_tiles(|read| all.iter().map(|i| inclusion(*i, size, &mut *read)).collect()).await?;
     let hashes = paths.pop().unwrap_or_default();
     let entry = store.list_bodies(&[index]).await?.pop().unwrap_or_default();
     let proof = TlogProof { extra: None, index, hashes, checkpoint };

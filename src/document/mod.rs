@@ -98,7 +98,10 @@ impl Format {
             "geojson" => Ok(Self::Geojson),
             _ => Err(Error::invalid(
                 "output",
-                format!("`{}`: allowed: .docx .pdf .xlsx .csv .geojson, at the shell also .zip", path.display()),
+                format!(
+                    "`{}`: allowed: .docx .pdf .xlsx .csv .geojson, at the shell also .zip",
+                    path.display()
+                ),
             )),
         }
     }

@@ -103,7 +103,8 @@ pub(super) async fn get_bundle(
     mut request: Request,
 ) -> Result<Response, Failure> {
     let path = bundle::kept(&app.store, &id)?;
-    let path = path.ok_or_else(|| Error::NotFound(format!("bundle {id}: none, or no longer kept; make it again")))?;
+    let path =
+        path.ok_or_else(|| Error::NotFound(format!("bundle {id}: none, or no longer kept; make it again")))?;
     // What lies under an id never changes.
     let tag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(|e| Error::Internal(e.to_string()))?;
     let headers = request.headers_mut();

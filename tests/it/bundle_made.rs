@@ -38,9 +38,7 @@ async fn file_some(service: &Service) {
     });
     service.post(&format!("/api/v1/reports/{}/corrections", id(1)), &correction).await.created();
     let at = |minutes: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes)).to_string();
-    let value = |station: &str, property: &str, minutes: i64, value: serde_json::Value| {
-        json!({"station": station, "property": property, "observed_at": at(minutes), "value": value})
-    };
+    let value = |station: &str, property: &str, minutes: i64, value: serde_json::Value| json!({"station": station, "property": property, "observed_at": at(minutes), "value": value});
     let body = json!({"id": id(200), "observations": [
         value("JJH-S1", "do", 70, json!(3.2)),
         value("JJH-S1", "nh3n", 80, json!("<0.025")),
@@ -114,7 +112,10 @@ async fn the_command_makes_one_beside_a_running_service_and_alone() {
         let base = ["--data", data.to_str().unwrap(), "timeline", "-o", out.to_str().unwrap()];
         let mut command = jijia(&[&base[..], more].concat());
         let done = command.env("JIJIA_LOG_GUARD_FILE", guard_of(&data)).output().unwrap();
-        (done.status.code().unwrap(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+        (
+            done.status.code().unwrap(),
+            String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned(),
+        )
     };
     let (code, said) = run(&["--originals"]);
     assert_eq!(code, 0, "{said}");

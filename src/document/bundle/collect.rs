@@ -105,7 +105,8 @@ async fn write_readings(
     places: &BTreeSet<u64>,
     out: &mut impl Write,
 ) -> Result<()> {
-    let damaged = |what: &str| Error::Internal(format!("the batch of entry {entry} {what}; run `jijia audit`"));
+    let damaged =
+        |what: &str| Error::Internal(format!("the batch of entry {entry} {what}; run `jijia audit`"));
     let rows: Vec<Vec<u8>> = store
         .list_batch(entry)
         .await?
@@ -127,7 +128,8 @@ async fn write_readings(
         return Err(damaged("has rows that are not those of its entry"));
     }
     for pos in places {
-        let row = usize::try_from(*pos).ok().and_then(|p| rows.get(p)).ok_or_else(|| damaged("lacks rows"))?;
+        let row =
+            usize::try_from(*pos).ok().and_then(|p| rows.get(p)).ok_or_else(|| damaged("lacks rows"))?;
         let path = inclusion(*pos, count, stored.read())?;
         out.write_all(&line(&ReadingLine::new(entry, *pos, row.clone(), &path)?)?)?;
     }

@@ -275,6 +275,7 @@ pub fn timeline() -> Timeline {
         cut_off: at("14T10:00"),
         log_size: 12_345,
         log_root: "c0ffee12".repeat(8),
+        checkpoint: None,
         summary: Summary {
             sightings: 24,
             outflows: 18,
