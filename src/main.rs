@@ -259,7 +259,15 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
     };
     let filter: Filter = query.filter()?;
     let place = Arc::new(load_place(config)?);
-    let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
+    let dir = &config.data.dir;
+    if !dir.join("jijia.db").is_file() {
+        // A slip in the path must not become a paper that says "nothing was reported".
+        return Err(Error::invalid(
+            "data.dir",
+            format!("{} holds no jijia.db; allowed: a data directory", dir.display()),
+        ));
+    }
+    let store = Store::open(dir, Opener::Tool, Clock::System).await?;
     let rules = rules(config);
     let ending = args.output.extension().unwrap_or_default();
     let receipt = if ending.eq_ignore_ascii_case("zip") {

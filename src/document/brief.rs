@@ -164,7 +164,7 @@ fn overview(timeline: &Timeline) -> Section {
     walked += &if n.gaps > 0 {
         format!("未巡查或传感器静默的时段{}个，这些时段情况不明，不按无异常计。", n.gaps)
     } else {
-        "期间没有未巡查或传感器静默的时段。".to_owned()
+        no_gaps(timeline, "期间没有未巡查或传感器静默的时段。")
     };
     blocks.push(Block::Paragraph(walked));
     let mut photos = format!("已封存现场照片{}张", n.photos);
@@ -278,6 +278,14 @@ fn photos(timeline: &Timeline, plates: &Plates) -> Section {
     Section { heading, blocks: vec![Block::Paragraph(text), Block::Plates(plates.plates.clone())] }
 }
 
+/// Nothing is denied that was not looked for.
+fn no_gaps(timeline: &Timeline, none: &str) -> String {
+    match timeline.filter.patrol {
+        Some(_) => "本材料只涉及一次巡查，未检查其他时段是否巡查、传感器是否静默。".to_owned(),
+        None => none.to_owned(),
+    }
+}
+
 fn gaps(timeline: &Timeline) -> Section {
     let gaps: Vec<&Gap> = timeline
         .rows
@@ -286,7 +294,7 @@ fn gaps(timeline: &Timeline) -> Section {
         .collect();
     let mut blocks = vec![Block::Heading("（一）未巡查与传感器静默".to_owned())];
     if gaps.is_empty() {
-        blocks.push(Block::Paragraph("没有未巡查或传感器静默的时段。".to_owned()));
+        blocks.push(Block::Paragraph(no_gaps(timeline, "没有未巡查或传感器静默的时段。")));
     } else {
         blocks.push(Block::Table(gap_table(&gaps, timeline)));
     }

@@ -58,7 +58,7 @@ pub(super) async fn add_document(
     path: PathBuf,
 ) -> Result<Receipt> {
     let format = Format::of(&path)?;
-    let (words, log_size) = (timeline.filter_words.clone(), timeline.log_size);
+    let (words, log_size, made) = (timeline.filter_words.clone(), timeline.log_size, path.clone());
     let (place, office, photos, timeline) = (place.clone(), office.clone(), store.clone(), timeline.clone());
     let write = move || {
         let drawn = TimelinePictures::of(&place, &timeline);
@@ -75,7 +75,12 @@ pub(super) async fn add_document(
     };
     // Crash before the next line: a file without an entry, and nobody has it yet.
     let sha256 = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
-    store.add_export(format.word(), sha256, log_size, words).await
+    let added = store.add_export(format.word(), sha256, log_size, words).await;
+    if added.is_err() {
+        // Best effort: a paper without its entry is not to be handed on.
+        let _ = std::fs::remove_file(&made);
+    }
+    added
 }
 
 fn write_with_pictures(

@@ -12,6 +12,7 @@ mod photos;
 mod problem;
 mod reports;
 mod timeline;
+mod visitor;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -56,7 +57,9 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(bundles::get_bundle))
         .split_for_parts();
     for (path, item) in timeline::exports(&description) {
-        routes = routes.route(&path, get(timeline::export_timeline));
+        // An export is an entry: asking for its head must not make one.
+        let no_head = (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]);
+        routes = routes.route(&path, get(timeline::export_timeline).head(async || no_head));
         description.paths.paths.insert(path, item);
     }
     (routes, description)
@@ -99,6 +102,7 @@ pub fn router(app: App) -> Router {
         .layer(header(header::REFERRER_POLICY, "same-origin"))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(problem::envelope))
+        .layer(axum::middleware::from_fn(visitor::only_from_here))
         .with_state(app)
 }
 

@@ -15,6 +15,7 @@ use crate::evidence::timeline::{
     CorrectionRef, ERASED, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version,
 };
 use crate::lake::{Place, Station};
+use crate::water::observation::shown;
 use crate::water::property;
 
 /// How long before a sighting a reading may lie, milliseconds.
@@ -185,12 +186,13 @@ impl Store {
             let Some((found, distance_m)) = nearby(s, place, rules).find(|(st, _)| st.code == station) else {
                 continue;
             };
+            let (value, unit) = shown(v, text, property::unit_words(&unit));
             s.readings.push(Reading {
                 station: Named { code: found.code.clone(), name: found.name.clone() },
                 property_zh: property::find(&key).map_or_else(|| key.clone(), |p| p.zh.into()),
                 property: key,
-                value: text.or(v.map(|v| v.to_string())).unwrap_or_default(),
-                unit: property::unit_words(&unit).to_owned(),
+                value,
+                unit: unit.to_owned(),
                 observed_at: from_ms(t),
                 distance_m,
                 place: (entry.unsigned_abs(), pos.unsigned_abs()),

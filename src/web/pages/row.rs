@@ -40,7 +40,7 @@ impl LevelView {
 /// A photo as a page shows it.
 pub(super) struct PhotoView {
     pub sha256: String,
-    /// The viewers' copy, re-encoded, without EXIF; the sealed original where there is none.
+    /// The viewers' copy, re-encoded, without EXIF. No page leads to a sealed original: it may say where its taker lives.
     pub href: String,
     pub stored: bool,
     pub erased: bool,
@@ -51,7 +51,7 @@ impl PhotoView {
     pub fn new(photo: &PhotoRef) -> Self {
         Self {
             sha256: photo.sha256.clone(),
-            href: format!("/api/v1/photos/{}{}", photo.sha256, if photo.preview { "/preview" } else { "" }),
+            href: format!("/api/v1/photos/{}/preview", photo.sha256),
             stored: photo.stored,
             erased: photo.erased,
             preview: photo.preview,
@@ -189,8 +189,10 @@ fn title(s: &Sighting, lang: Lang) -> String {
     }
     let sewage = s.kind == ReportKind::SewageOutflow;
     match (s.outfall_match, &s.sector) {
-        (Some(Match::Several), _) if sewage => lang.fill("row.several", &[("n", &s.candidates.len())]),
-        (Some(Match::None), _) if sewage => lang.t("row.new_outfall").to_owned(),
+        (Some(Match::Several), _) if sewage && !s.outfall_chosen => {
+            lang.fill("row.several", &[("n", &s.candidates.len())])
+        }
+        (Some(Match::None), _) if sewage && !s.outfall_chosen => lang.t("row.new_outfall").to_owned(),
         (_, Some(sector)) => sector.name.clone(),
         _ => match &s.position {
             Some(at) if at.in_lake == Some(true) => lang.t("row.on_water").to_owned(),
