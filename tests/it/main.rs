@@ -39,3 +39,4 @@ mod sample;
 mod serve;
 mod service;
 mod store;
+mod unknown;

@@ -10,9 +10,9 @@ use sqlx::QueryBuilder;
 
 use super::{Store, named, read_error, sector_name};
 use crate::clock::{beijing, beijing_words, from_ms};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Rules};
-use crate::lake::{DutyWindow, Place, Station};
+use crate::lake::{Channel, DutyWindow, Place, Station};
 use crate::water::property;
 
 /// A station is silent after this many of its intervals without a value.
@@ -163,76 +163,98 @@ impl Store {
         place: &Place,
         rules: &Rules,
     ) -> Result<Vec<Gap>> {
+        let streams: Vec<(i64, String, String)> =
+            sqlx::query_as("select id, station, property from datastream where processing = 'raw'")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(read_error)?;
         let mut gaps = Vec::new();
         for station in stations_of(filter, place, rules) {
-            let Some(every_s) = station.channels.iter().map(|c| c.every_s).min() else { continue };
-            let channels: Vec<&str> = station.channels.iter().map(|c| c.property.as_str()).collect();
-            let whole = self.list_holes(&station.code, &channels, every_s, span).await?;
-            for channel in station.channels.iter().filter(|_| channels.len() > 1) {
-                let holes = self
-                    .list_holes(&station.code, &[channel.property.as_str()], channel.every_s, span)
-                    .await?;
-                let margin = SignedDuration::from_secs(i64::from(channel.every_s) * SILENT_INTERVALS);
-                let alone = |hole: &&(Timestamp, Timestamp)| {
-                    !whole.iter().any(|w| hole.0 >= w.0 - margin && hole.1 <= w.1 + margin)
+            let Some(fastest_s) = station.channels.iter().map(|c| c.every_s).min() else { continue };
+            let mut holes: Vec<(&Channel, Vec<Hole>)> = Vec::new();
+            for channel in &station.channels {
+                let of = |(_, code, key): &&(i64, String, String)| {
+                    *code == station.code && *key == channel.property
                 };
-                let name = property::find(&channel.property).map_or(channel.property.as_str(), |p| p.zh);
-                gaps.extend(holes.iter().filter(alone).map(|h| silent(station, name, *h)));
+                // What never said anything is not "silent since": nothing is known of it.
+                if let Some((ds, ..)) = streams.iter().find(of) {
+                    holes.push((channel, self.list_holes(*ds, silence(fastest_s), span).await?));
+                }
             }
-            gaps.extend(whole.iter().map(|h| silent(station, "", *h)));
+            gaps.extend(silent_of(station, fastest_s, &holes));
         }
         gaps.sort_by_key(|g| g.from);
         Ok(gaps)
     }
 
-    /// The times of three intervals or more in which none of a station's `channels` delivered a value.
-    async fn list_holes(
-        &self,
-        station: &str,
-        channels: &[&str],
-        every_s: u32,
-        span: &Span,
-    ) -> Result<Vec<(Timestamp, Timestamp)>> {
-        let properties = serde_json::to_string(channels).map_err(|e| Error::Internal(e.to_string()))?;
-        let streams: Vec<i64> = sqlx::query_scalar(
-            "select id from datastream where station = $1 and processing = 'raw'
-             and property in (select value from json_each($2))",
-        )
-        .bind(station)
-        .bind(properties)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(read_error)?;
-        // What never said anything is not "silent since": nothing is known of it.
-        if streams.is_empty() {
-            return Ok(Vec::new());
-        }
-        let streams = serde_json::to_string(&streams).map_err(|e| Error::Internal(e.to_string()))?;
-        // From each value to the next, which may lie behind the span; where the period begins, also from the last value
-        // before it.
+    /// The times longer than `limit` in which a datastream delivered nothing: from each value to the next, which may lie
+    /// behind the span; where the period begins, also from the last value before it.
+    async fn list_holes(&self, ds: i64, limit: SignedDuration, span: &Span) -> Result<Vec<Hole>> {
         let sql = format!(
-            "with d as (select value as ds from json_each($1)),
-             v as (
-               select o.t from d cross join observation o on o.ds = d.ds and o.t >= $2 and o.t < $3 and {DELIVERED}
-               union select coalesce((select max(l) from (select (select t from observation
-                   where ds = d.ds and t < $2 and {DELIVERED} order by t desc limit 1) as l from d)), $2) where $4),
-             n as (select min(f) as t from (select (select t from observation
-                   where ds = d.ds and t >= $3 and t <= $5 and {DELIVERED} order by t limit 1) as f from d))
-             select a, b from (select t as a, coalesce(lead(t) over (order by t), (select t from n), $5) as b from v)
+            "with v as (
+               select t from observation where ds = $1 and t >= $2 and t < $3 and {DELIVERED}
+               union select coalesce((select t from observation where ds = $1 and t < $2 and {DELIVERED}
+                 order by t desc limit 1), $2) where $4)
+             select a, b from (select t as a, coalesce(lead(t) over (order by t), (select t from observation
+                 where ds = $1 and t >= $3 and t <= $5 and {DELIVERED} order by t limit 1), $5) as b from v)
              where b - a > $6"
         );
         let rows: Vec<(i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(streams)
+            .bind(ds)
             .bind(span.from.as_millisecond())
             .bind(span.to.as_millisecond())
             .bind(span.begins)
             .bind(span.end.as_millisecond())
-            .bind(i64::from(every_s) * 1000 * SILENT_INTERVALS)
+            .bind(limit.as_millis() as i64)
             .fetch_all(&self.readers)
             .await
             .map_err(read_error)?;
         Ok(rows.into_iter().map(|(a, b)| (from_ms(a), from_ms(b))).collect())
     }
+}
+
+/// From the last value to the next.
+type Hole = (Timestamp, Timestamp);
+
+/// How long nothing may come of what delivers every so many seconds.
+fn silence(every_s: u32) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(every_s) * SILENT_INTERVALS)
+}
+
+/// The gaps of a station from the holes of its channels: where all of them are empty it is the station that is silent.
+fn silent_of(station: &Station, fastest_s: u32, holes: &[(&Channel, Vec<Hole>)]) -> Vec<Gap> {
+    let mut whole: Vec<Hole> = match holes {
+        [] => return Vec::new(),
+        [(_, first), rest @ ..] => rest.iter().fold(first.clone(), |all, (_, more)| common(&all, more)),
+    };
+    whole.retain(|(a, b)| b.duration_since(*a) > silence(fastest_s));
+    let mut gaps: Vec<Gap> = whole.iter().map(|h| silent(station, "", *h)).collect();
+    for (channel, holes) in holes.iter().filter(|_| holes.len() > 1) {
+        let limit = silence(channel.every_s);
+        let with_station = |h: &Hole| whole.iter().any(|w| h.0 >= w.0 - limit && h.1 <= w.1 + limit);
+        let name = property::find(&channel.property).map_or(channel.property.as_str(), |p| p.zh);
+        let alone = holes.iter().filter(|h| h.1.duration_since(h.0) > limit && !with_station(h));
+        gaps.extend(alone.map(|h| silent(station, name, *h)));
+    }
+    gaps
+}
+
+/// The times that lie in a hole of both, in order.
+fn common(a: &[Hole], b: &[Hole]) -> Vec<Hole> {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+        let (from, to) = (x.0.max(y.0), x.1.min(y.1));
+        if from < to {
+            both.push((from, to));
+        }
+        if x.1 <= y.1 {
+            a.next()
+        } else {
+            b.next()
+        };
+    }
+    both
 }
 
 fn sectors_of(filter: &Filter, place: &Place) -> Vec<String> {
@@ -317,5 +339,21 @@ fn silent(station: &Station, channel: &str, (from, to): (Timestamp, Timestamp)) 
         to,
         words: format!("{name}无数据 {long}：{} 至 {}", beijing_words(from), beijing_words(to)),
         subject: Named { code: station.code.clone(), name },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_empty_in_both_is_common() {
+        let hole = |a: i64, b: i64| (from_ms(a), from_ms(b));
+        let a = [hole(0, 10), hole(20, 30), hole(40, 90)];
+        let b = [hole(5, 25), hole(28, 50), hole(60, 61), hole(95, 99)];
+        let both = [hole(5, 10), hole(20, 25), hole(28, 30), hole(40, 50), hole(60, 61)];
+        assert_eq!(common(&a, &b), both);
+        assert_eq!(common(&b, &a), both);
+        assert_eq!(common(&a, &[]), []);
     }
 }
