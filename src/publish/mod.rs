@@ -14,6 +14,7 @@ pub mod durable;
 mod guard;
 mod key;
 mod refusal;
+pub mod restore;
 mod run;
 mod step;
 

@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::audit::open_reading;
 use super::pace::Pace;
@@ -25,8 +26,9 @@ use crate::evidence::merkle::Head;
 
 /// The manifest's name.
 pub const MANIFEST: &str = "manifest.json";
-/// The log's signing key, in the data directory and in a backup.
+/// The log's signing key in the data directory, and the one that is to follow it.
 pub(super) const KEY: &str = "log.key";
+const NEXT_KEY: &str = "log.key.next";
 /// The version of the backup's form.
 const FORMAT: u8 = 1;
 
@@ -44,6 +46,8 @@ pub struct Manifest {
     pub database: Part,
     /// The log's key, where there was one.
     pub key: Option<Part>,
+    /// The key that is to follow it, where one was waiting.
+    pub next_key: Option<Part>,
     /// Entries of the log.
     pub log_size: u64,
     /// RFC 6962 root over them, hex.
@@ -64,6 +68,15 @@ pub struct Part {
     pub bytes: u64,
     /// Its SHA-256, hex.
     pub sha256: String,
+}
+
+impl Manifest {
+    /// Its files beside the photos, with the name that each has in a data directory.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &Part)> {
+        let keys = [(KEY, &self.key), (NEXT_KEY, &self.next_key)];
+        let keys = keys.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)));
+        std::iter::once(("jijia.db", &self.database)).chain(keys)
+    }
 }
 
 /// What a backup did.
@@ -90,7 +103,14 @@ pub fn backup(
 ) -> Result<Made> {
     let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
     std::fs::create_dir_all(to)?;
-    let database = copy_database(dir, to, &pace, &mut buffer)?;
+    let (database, keys) = loop {
+        let keys = read_keys(dir)?;
+        let database = copy_database(dir, to, &pace, &mut buffer)?;
+        // A key replaced meanwhile is not the one that signed what the copy holds.
+        if read_keys(dir)? == keys {
+            break (database, keys);
+        }
+    };
     let conn = open_reading(&to.join(&database.file))?;
     let head = head_of(&conn)?;
     let mut made = Made {
@@ -99,7 +119,8 @@ pub fn backup(
             made_at: now,
             schema: SCHEMA,
             database,
-            key: copy_key(dir, to, &pace, &mut buffer)?,
+            key: keys.0.map(|key| write_key(to, &key)).transpose()?,
+            next_key: keys.1.map(|key| write_key(to, &key)).transpose()?,
             log_size: head.size(),
             log_root: hex::encode(head.root()),
             photos: 0,
@@ -134,6 +155,66 @@ pub fn backup(
     Ok(made)
 }
 
+/// Copies a backup into the new folder `dir`, every file checked by its hash. Nothing there signs anything yet.
+///
+/// # Errors
+/// `Invalid` for a folder that is no backup, a form that is not known, or a file that is damaged, with its name.
+pub fn unpack(from: &Path, dir: &Path, rate_mb_s: Option<f64>, bar: &ProgressBar) -> Result<Manifest> {
+    let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
+    let manifest = read_manifest(from)?;
+    for folder in ["", "photos", "previews", "tmp"] {
+        std::fs::create_dir_all(dir.join(folder))?;
+    }
+    for (name, part) in manifest.parts() {
+        let mut file = private(&dir.join(name))?;
+        let (sha256, bytes) = pace
+            .copy(&from.join(&part.file), &mut file, &mut buffer)
+            .map_err(|e| Error::invalid(&part.file, format!("cannot be read: {e}")))?;
+        if (&sha256, bytes) != (&part.sha256, part.bytes) {
+            return Err(Error::invalid(
+                &part.file,
+                format!("is damaged: it has {bytes} bytes and the hash {sha256}"),
+            ));
+        }
+        file.sync_all()?;
+    }
+    let conn = open_reading(&dir.join("jijia.db"))?;
+    bar.set_length(manifest.photos);
+    each_photo(&conn, |photo| {
+        if is_erased(&conn, photo.index)? {
+            return Ok(());
+        }
+        bar.inc(1);
+        for (folder, ending, hash) in photo.files() {
+            let at = |root: &Path| by_hash(&root.join(folder), &photo.sha256, ending);
+            if let Copied::Damaged(what) = copy_photo(&at(from), &at(dir), hash, &pace, &mut buffer)? {
+                return Err(Error::invalid(format!("photo {}", photo.sha256), what));
+            }
+        }
+        Ok(())
+    })?;
+    sync_dir(dir)?;
+    Ok(manifest)
+}
+
+/// Reads the manifest of a backup.
+///
+/// # Errors
+/// `Invalid` if there is none, or one of another form or schema.
+pub fn read_manifest(from: &Path) -> Result<Manifest> {
+    let wrong = |what: String| Error::invalid(MANIFEST, what);
+    let bytes = std::fs::read(from.join(MANIFEST))
+        .map_err(|e| wrong(format!("{} is no backup, or its first was not finished: {e}", from.display())))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&bytes).map_err(|e| wrong(format!("does not read: {e}")))?;
+    if manifest.v != FORMAT || manifest.schema != SCHEMA {
+        let (v, schema) = (manifest.v, manifest.schema);
+        let allowed = format!("allowed: form {FORMAT}, schema {SCHEMA}; use the jijia that made it");
+        return Err(wrong(format!("is of form {v}, schema {schema}; {allowed}")));
+    }
+    Ok(manifest)
+}
+
 /// The manifest, and then what no backup needs any more.
 fn finish(to: &Path, manifest: &Manifest, erased: &[String]) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
@@ -147,7 +228,8 @@ fn finish(to: &Path, manifest: &Manifest, erased: &[String]) -> Result<()> {
     sync_dir(to)?;
     for entry in std::fs::read_dir(to)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("jijia-") && name != manifest.database.file {
+        let ours = name.starts_with("jijia-") || name.starts_with("log-");
+        if ours && !manifest.parts().any(|(_, part)| part.file == name) {
             std::fs::remove_file(to.join(name))?;
         }
     }
@@ -183,18 +265,25 @@ fn copy_database(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Resul
     Ok(Part { file, bytes, sha256 })
 }
 
-fn copy_key(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Result<Option<Part>> {
-    let (from, new) = (dir.join(KEY), to.join("log.key.new"));
-    if !from.exists() {
-        return Ok(None);
-    }
-    let mut file = private(&new)?;
-    let (sha256, bytes) = pace.copy(&from, &mut file, buffer)?;
-    file.sync_all()?;
-    // Beside the key of the backup before, which its manifest names, until the new manifest is there.
+fn read_keys(dir: &Path) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    let read = |name| match std::fs::read(dir.join(name)) {
+        Ok(key) => Ok(Some(key)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::from(e)),
+    };
+    Ok((read(KEY)?, read(NEXT_KEY)?))
+}
+
+/// Under a name of its own: the backup before goes on naming its key until the new manifest is there.
+fn write_key(to: &Path, key: &[u8]) -> Result<Part> {
+    let sha256 = hex::encode(Sha256::digest(key));
     let file = format!("log-{}.key", &sha256[..16]);
+    let new = to.join("log.key.new");
+    let mut out = private(&new)?;
+    out.write_all(key)?;
+    out.sync_all()?;
     std::fs::rename(&new, to.join(&file))?;
-    Ok(Some(Part { file, bytes, sha256 }))
+    Ok(Part { file, bytes: key.len() as u64, sha256 })
 }
 
 /// A new, empty file that only its owner reads: the database has personal data, the key signs.

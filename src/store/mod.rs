@@ -28,6 +28,7 @@ use crate::evidence::merkle::{Hash, Head};
 use writer::{Writer, store_error};
 
 pub use follow::{Cursor, FollowedObservation};
+pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
 pub use photos::{StoredPhoto, Upload};

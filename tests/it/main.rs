@@ -10,6 +10,7 @@ mod api_timeline;
 mod arrows;
 mod audit;
 mod audit_edits;
+mod backup;
 mod chaos;
 mod cli;
 mod cli_serve;
