@@ -103,7 +103,7 @@ pub fn backup(
 ) -> Result<Made> {
     let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
     std::fs::create_dir_all(to)?;
-    let (database, keys) = loop {
+    let (database, [key, next_key]) = loop {
         let keys = read_keys(dir)?;
         let database = copy_database(dir, to, &pace, &mut buffer)?;
         // A key replaced meanwhile is not the one that signed what the copy holds.
@@ -119,8 +119,8 @@ pub fn backup(
             made_at: now,
             schema: SCHEMA,
             database,
-            key: keys.0.map(|key| write_key(to, &key)).transpose()?,
-            next_key: keys.1.map(|key| write_key(to, &key)).transpose()?,
+            key: key.map(|key| write_key(to, &key)).transpose()?,
+            next_key: next_key.map(|key| write_key(to, &key)).transpose()?,
             log_size: head.size(),
             log_root: hex::encode(head.root()),
             photos: 0,
@@ -265,13 +265,14 @@ fn copy_database(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Resul
     Ok(Part { file, bytes, sha256 })
 }
 
-fn read_keys(dir: &Path) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+/// The key, and the one that is to follow.
+fn read_keys(dir: &Path) -> Result<[Option<Vec<u8>>; 2]> {
     let read = |name| match std::fs::read(dir.join(name)) {
         Ok(key) => Ok(Some(key)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::from(e)),
     };
-    Ok((read(KEY)?, read(NEXT_KEY)?))
+    Ok([read(KEY)?, read(NEXT_KEY)?])
 }
 
 /// Under a name of its own: the backup before goes on naming its key until the new manifest is there.
