@@ -8,9 +8,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jijia::clock::Clock;
 use jijia::config::Config;
 use jijia::error::{Error, Result};
+use jijia::evidence::checkpoint::Checkpoint;
 use jijia::patrol::report::check_sha256;
 use jijia::publish::{self, restore::Trust};
-use jijia::store::audit::{self, Options};
+use jijia::store::audit::{self, KnownHead, Options};
 use jijia::store::{Opener, Store, backup};
 
 use crate::commands::say;
@@ -31,8 +32,9 @@ pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
     check_rate(args.rate_mb_s)?;
     let place = crate::load_place(config)?;
     let bar = bar();
-    let heads = publish::guarded(&config.data.dir, &config.log)?.into_iter();
-    let heads = heads.map(|head| ("the guard file".to_owned(), head)).collect();
+    let known =
+        |head: Checkpoint| KnownHead { whose: "the guard file".into(), size: head.size, root: head.root };
+    let heads = publish::guarded(&config.data.dir, &config.log)?.map(known).into_iter().collect();
     let options = Options { rate_mb_s: args.rate_mb_s, fresh: args.fresh, heads };
     let done =
         audit::audit(&config.data.dir, &place, &options, &bar, &mut |finding| say(&format!("{finding}\n")))?;
@@ -122,8 +124,9 @@ pub struct BackupArgs {
 /// `jijia backup`: beside a running service. Exit code 1 if photos are damaged here; the rest is backed up.
 pub fn backup(args: &BackupArgs, config: &Config) -> Result<ExitCode> {
     check_rate(args.rate_mb_s)?;
-    let bar = bar();
-    let made = backup::backup(&config.data.dir, &args.dir, args.rate_mb_s, Clock::System.now(), &bar)?;
+    let (bar, place) = (bar(), crate::load_place(config)?);
+    let now = Clock::System.now();
+    let made = backup::backup(&config.data.dir, &args.dir, &place, args.rate_mb_s, now, &bar)?;
     bar.finish_and_clear();
     for damaged in &made.damaged {
         say(&format!("{damaged}\n"));

@@ -14,10 +14,10 @@ use super::durable;
 use super::guard::Guard;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::evidence::checkpoint::SignedCheckpoint;
+use crate::evidence::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::evidence::note::{SignerKey, check_name};
 use crate::lake::Place;
-use crate::store::audit::{Options, Outcome, audit};
+use crate::store::audit::{KnownHead, Options, Outcome, audit};
 use crate::store::{backup, begin_origin};
 
 /// Findings that a refusal repeats; `jijia audit` says them all.
@@ -73,7 +73,7 @@ pub fn restore(
     let options = Options {
         rate_mb_s: None,
         fresh: true,
-        heads: heads.iter().map(|(whose, c)| (whose.clone(), c.checkpoint().clone())).collect(),
+        heads: heads.iter().map(|(whose, c)| known(whose, c.checkpoint())).collect(),
     };
     let mut said = Vec::new();
     let outcome = audit(&new, place, &options, bar, &mut |finding| said.push(finding.to_string()))?;
@@ -125,6 +125,10 @@ fn heads(guard: &Guard, trust: &Trust, config: &config::Log) -> Result<Vec<(Stri
         return Err(Error::Conflict(format!("{whose} is of the log `{found}`, [log] origin is `{wanted}`")));
     }
     Ok(heads)
+}
+
+fn known(whose: &str, head: &Checkpoint) -> KnownHead {
+    KnownHead { whose: whose.to_owned(), size: head.size, root: head.root }
 }
 
 fn refused(said: &[String], manifest: &backup::Manifest) -> Error {

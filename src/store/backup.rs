@@ -16,13 +16,14 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::audit::open_reading;
+use super::audit::{Finding, KnownHead, Options, audit_database, open_reading};
 use super::pace::Pace;
 use super::writer::store_error;
 use super::{SCHEMA, by_hash, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Entry, PHOTO};
 use crate::evidence::merkle::Head;
+use crate::lake::Place;
 
 /// The manifest's name.
 pub const MANIFEST: &str = "manifest.json";
@@ -93,16 +94,19 @@ pub struct Made {
 /// Makes a backup of the data directory `dir` in `to`, beside a running service.
 ///
 /// # Errors
-/// `Unavailable` if there is no database, `NoSpace`, `Internal`; then the backup before, if any, is as it was.
+/// `Conflict` if the copy does not pass the audit, or lacks entries that the backup before has: nothing good is replaced
+/// by it. `Unavailable` if there is no database, `NoSpace`, `Internal`. Then the backup before, if any, is as it was.
 pub fn backup(
     dir: &Path,
     to: &Path,
+    place: &Place,
     rate_mb_s: Option<f64>,
     now: Timestamp,
     bar: &ProgressBar,
 ) -> Result<Made> {
     let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
     std::fs::create_dir_all(to)?;
+    let before = to.join(MANIFEST).exists().then(|| read_manifest(to)).transpose()?;
     let (database, [key, next_key]) = loop {
         let keys = read_keys(dir)?;
         let database = copy_database(dir, to, &pace, &mut buffer)?;
@@ -112,7 +116,15 @@ pub fn backup(
         }
     };
     let conn = open_reading(&to.join(&database.file))?;
-    let head = head_of(&conn)?;
+    let head = match check_copy(&conn, dir, place, before.as_ref()) {
+        Ok(head) => head,
+        Err(error) => {
+            if before.is_none_or(|b| b.database != database) {
+                std::fs::remove_file(to.join(&database.file))?;
+            }
+            return Err(error);
+        }
+    };
     let mut made = Made {
         manifest: Manifest {
             v: FORMAT,
@@ -162,6 +174,13 @@ pub fn backup(
 pub fn unpack(from: &Path, dir: &Path, rate_mb_s: Option<f64>, bar: &ProgressBar) -> Result<Manifest> {
     let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
     let manifest = read_manifest(from)?;
+    if manifest.schema != SCHEMA {
+        let message = format!(
+            "is of schema {}; allowed: {SCHEMA}; restore it with the jijia that made it",
+            manifest.schema
+        );
+        return Err(Error::invalid(MANIFEST, message));
+    }
     for folder in ["", "photos", "previews", "tmp"] {
         std::fs::create_dir_all(dir.join(folder))?;
     }
@@ -200,17 +219,18 @@ pub fn unpack(from: &Path, dir: &Path, rate_mb_s: Option<f64>, bar: &ProgressBar
 /// Reads the manifest of a backup.
 ///
 /// # Errors
-/// `Invalid` if there is none, or one of another form or schema.
+/// `Invalid` if there is none, or one of another form.
 pub fn read_manifest(from: &Path) -> Result<Manifest> {
     let wrong = |what: String| Error::invalid(MANIFEST, what);
     let bytes = std::fs::read(from.join(MANIFEST))
         .map_err(|e| wrong(format!("{} is no backup, or its first was not finished: {e}", from.display())))?;
     let manifest: Manifest =
         serde_json::from_slice(&bytes).map_err(|e| wrong(format!("does not read: {e}")))?;
-    if manifest.v != FORMAT || manifest.schema != SCHEMA {
-        let (v, schema) = (manifest.v, manifest.schema);
-        let allowed = format!("allowed: form {FORMAT}, schema {SCHEMA}; use the jijia that made it");
-        return Err(wrong(format!("is of form {v}, schema {schema}; {allowed}")));
+    if manifest.v != FORMAT {
+        return Err(wrong(format!(
+            "is of form {}; allowed: {FORMAT}; use the jijia that made it",
+            manifest.v
+        )));
     }
     Ok(manifest)
 }
@@ -296,13 +316,26 @@ pub(super) fn private(path: &Path) -> Result<File> {
     Ok(options.open(path)?)
 }
 
-/// The head that a database says; the audit says whether it is that of its entries.
-pub(super) fn head_of(conn: &Connection) -> Result<Head> {
-    let (size, frontier): (u64, Vec<u8>) = conn
-        .query_row("select size, frontier from log_head where one = 1", [], |r| Ok((r.get(0)?, r.get(1)?)))
-        .map_err(store_error)?;
-    Head::from_parts(size, &frontier)
-        .ok_or_else(|| Error::Internal("the stored head of the log is damaged; run `jijia audit`".into()))
+/// Audits the copy, and that the log of the backup before is the beginning of its log.
+fn check_copy(conn: &Connection, dir: &Path, place: &Place, before: Option<&Manifest>) -> Result<Head> {
+    let known = before.map(|m| {
+        let root = hex::decode(&m.log_root).ok().and_then(|root| root.try_into().ok());
+        let root = root.ok_or_else(|| Error::invalid(MANIFEST, "log_root is no hash"))?;
+        Ok::<_, Error>(KnownHead { whose: "the backup before".into(), size: m.log_size, root })
+    });
+    let options = Options { heads: known.transpose()?.into_iter().collect(), ..Options::default() };
+    let mut first = None;
+    let mut say = |finding: &Finding| {
+        first.get_or_insert_with(|| finding.to_string());
+    };
+    let head = audit_database(conn, dir, place, &options, &ProgressBar::hidden(), &mut say)?;
+    match first {
+        None => Ok(head),
+        Some(finding) => Err(Error::Conflict(format!(
+            "nothing was backed up, and a backup before it stays as it is: {finding}. Run `jijia audit`; for a log of its \
+             own choose another folder"
+        ))),
+    }
 }
 
 /// A photo by its entry.

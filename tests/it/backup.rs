@@ -153,6 +153,15 @@ async fn an_older_backup_is_not_restored_over_what_was_signed_since() {
     refused(next.run(&["restore", old.to_str().unwrap()]), "is of 7 entries, the log has 5");
     assert!(!next.data().exists() || std::fs::read_dir(next.data()).unwrap().next().is_none());
     assert!(!next.0.path().join("data.restoring").exists());
+    // Nor does an older log, or another one, take the place of a newer backup.
+    let older = Host::new();
+    std::fs::create_dir(older.data()).unwrap();
+    std::fs::copy(old.join(read_manifest(&old).unwrap().database.file), older.data().join("jijia.db"))
+        .unwrap();
+    std::fs::copy(host.data().join("log.key"), older.data().join("log.key")).unwrap();
+    let before = std::fs::read(new.join(MANIFEST)).unwrap();
+    refused(older.run(&["backup", new.to_str().unwrap()]), "nothing was backed up");
+    assert_eq!(std::fs::read(new.join(MANIFEST)).unwrap(), before);
     // Without the guard nobody says how far the log had come.
     let alone = Host::new();
     refused(alone.run(&["restore", new.to_str().unwrap()]), "--new-origin");

@@ -90,6 +90,8 @@ async fn an_erased_record_takes_its_place_and_its_facts_along() {
         assert_eq!(document.status, 200);
         assert!(!document.text().contains("113.1141"), "{format}");
     }
+    let csv = service.get("/api/v1/timeline.csv").await;
+    assert!(csv.text().contains("报告内容已依法删除"), "{}", csv.text());
     assert!(service.get("/timeline").await.text().contains("依法删除"));
     let to = format!("/api/v1/reports/{}/corrections", id(1));
     let withdraw = json!({"id": id(2), "action": "withdraw", "reason": "x", "person": {"id": "p-1"}});
