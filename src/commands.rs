@@ -95,7 +95,14 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
 async fn judge_again(app: App) -> Result<()> {
     let mut done = 0;
     loop {
-        let step = app.store.judge_again(app.place.clone(), app.locator.clone(), JUDGE_STEP).await?;
+        let step = match app.store.judge_again(app.place.clone(), app.locator.clone(), JUDGE_STEP).await {
+            // An import holds the lock, or the disk is full: it is no hurry.
+            Err(Error::Unavailable(_) | Error::NoSpace(_)) if !app.store.is_broken() => {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                continue;
+            }
+            step => step?,
+        };
         if step == 0 {
             break;
         }

@@ -11,7 +11,7 @@
 //! - [`picture`] maps and charts as SVG text: one drawing for page, PDF and Word.
 //! - [`mirror`] InfluxDB follows the log; [`document`] Word, PDF, Excel, CSV, GeoJSON from a timeline.
 //! - [`ingest`] MQTT and files in; [`web`] the whole route table, API and pages.
-//! - [`calc`] every computation from the shell; [`demo`] a service with a broker of its own; the simulated lake comes here.
+//! - [`calc`] every computation from the shell; [`demo`] a simulated lake with a broker of its own.
 //!
 //! # Arrows, never reversed (tests/it/arrows.rs reads the `use` lines)
 //! `main` → `demo | calc` → `web | ingest` → `mirror | document` → `publish` → `store | picture` →

@@ -263,6 +263,9 @@ pub struct Sighting {
     pub position: Option<Located>,
     /// Why there is none.
     pub no_position: Option<String>,
+    /// Outline of the hyacinth patch as drawn: a closed ring of WGS-84 `[lng, lat]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Vec<[f64; 2]>>,
     /// Sector by geotag.
     pub sector: Option<Named>,
     /// The outfall it counts for: one clear candidate, or chosen by a person.

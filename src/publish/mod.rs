@@ -13,6 +13,7 @@
 pub mod durable;
 mod guard;
 mod key;
+mod proofs;
 mod refusal;
 pub mod restore;
 mod run;
@@ -28,6 +29,7 @@ use crate::evidence::note::{SignerKey, VerifierKey};
 use crate::store::Store;
 use guard::Guard;
 use key::KeyFile;
+pub use proofs::{Consistency, Inclusion};
 pub use refusal::Refusal;
 pub use run::run;
 

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod assets;
 mod health;
+mod log;
 mod observations;
 mod page_routes;
 pub mod pages;
@@ -47,6 +48,10 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(observations::add_observations))
         .routes(routes!(timeline::list_timeline))
         .routes(routes!(timeline::get_head))
+        .routes(routes!(log::get_key))
+        .routes(routes!(log::get_inclusion))
+        .routes(routes!(log::get_consistency))
+        .routes(routes!(log::get_proof))
         .split_for_parts();
     for (path, item) in timeline::exports(&description) {
         routes = routes.route(&path, get(timeline::export_timeline));
@@ -72,6 +77,8 @@ pub fn router(app: App) -> Router {
         .route("/timeline", get(page_routes::timeline))
         .route("/reports/{id}", get(page_routes::report))
         .route("/assets/{*name}", get(assets::get_asset))
+        .route("/log/checkpoint", get(log::get_checkpoint))
+        .route("/log/tile/{*path}", get(log::get_tile))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .merge(api)

@@ -27,6 +27,14 @@ impl Log {
         self.folder.path().join("data.guard")
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn db(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir().join("jijia.db")).unwrap()
+    }
+
     pub async fn store(&self) -> Store {
         Store::open(&self.dir(), Opener::Tool, Clock::System).await.unwrap()
     }
@@ -51,7 +59,7 @@ pub async fn add(store: &Store, n: u64) {
 }
 
 #[track_caller]
-fn refused(result: Result<SignedCheckpoint>, words: &str) {
+pub fn refused(result: Result<SignedCheckpoint>, words: &str) {
     match result {
         Err(Error::Conflict(said)) => {
             assert!(said.starts_with("nothing was signed: ") && said.contains(words), "{said}");
@@ -61,13 +69,13 @@ fn refused(result: Result<SignedCheckpoint>, words: &str) {
 }
 
 /// A copy of the database as a backup has it: whole, in one file.
-fn back_up(from: &Path, to: &Path) {
+pub fn back_up(from: &Path, to: &Path) {
     let db = rusqlite::Connection::open(from.join("jijia.db")).unwrap();
     db.execute("vacuum into ?1", [to.to_str().unwrap()]).unwrap();
 }
 
 /// The log on a host of its own: this database, the key, and the guard as it is now.
-fn restored(log: &Log, db: &Path) -> Log {
+pub fn restored(log: &Log, db: &Path) -> Log {
     let host = Log::new();
     std::fs::create_dir(host.dir()).unwrap();
     std::fs::copy(db, host.dir().join("jijia.db")).unwrap();

@@ -188,6 +188,7 @@ fn sighting(
         patrol: None,
         position: Some(located(lcg)),
         no_position: None,
+        patch: None,
         sector: Some(named("JJH-AD-02", "岸段乙")),
         outfall: Some(named("JJH-PK-0003", "3号排口")),
         unit: Some(named("CT", "市城投")),

@@ -194,7 +194,11 @@ fn title(s: &Sighting, lang: Lang) -> String {
         (Some(Match::Several), _) if sewage => lang.fill("row.several", &[("n", &s.candidates.len())]),
         (Some(Match::None), _) if sewage => lang.t("row.new_outfall").to_owned(),
         (_, Some(sector)) => sector.name.clone(),
-        _ => lang.t("row.nowhere").to_owned(),
+        _ => match &s.position {
+            Some(at) if at.in_lake == Some(true) => lang.t("row.on_water").to_owned(),
+            Some(_) => lang.t("row.no_sector").to_owned(),
+            None => lang.t("row.nowhere").to_owned(),
+        },
     }
 }
 

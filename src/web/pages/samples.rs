@@ -75,6 +75,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
             in_lake: Some(false),
         }),
         no_position: None,
+        patch: None,
         sector: Some(named("JJH-AD-02", "岸段乙")),
         outfall: None,
         unit: None,
