@@ -1,6 +1,7 @@
 //! The commands that keep something running or bring something in.
 
 mod log;
+pub mod verify;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jijia::clock::Clock;
 use jijia::config::{self, Config};
 use jijia::demo;
+use jijia::document::bundle;
 use jijia::error::{Error, Result};
 use jijia::ingest::column_map::ColumnMap;
 use jijia::ingest::{import_observations, import_reports, mqtt, table};
@@ -48,6 +50,7 @@ struct Service {
 async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> Result<Service> {
     let (place, locator, rules) = crate::app_parts(config)?;
     store.empty_tmp()?;
+    bundle::remove_old(&store, keep_bundles(config))?;
     store.add_place(place.hash).await?;
     let publisher = Publisher::open(store.clone(), &config.log).await?;
     let mut parts = Vec::new();
@@ -74,6 +77,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         max_body_bytes: config.server.max_body_bytes,
         photos: Limits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side },
         office: crate::office(config)?,
+        keep_bundles: keep_bundles(config),
         request_timeout: config.server.request_timeout_s,
         low_space_bytes: config.data.low_space_bytes,
         mqtt,
@@ -89,6 +93,11 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     let address = listener.local_addr()?;
     parts.push(tokio::spawn(web::serve(listener, app.clone(), stopped(stop.clone()))));
     Ok(Service { address, app, parts })
+}
+
+/// How long a bundle can be fetched.
+fn keep_bundles(config: &Config) -> Duration {
+    Duration::from_secs(u64::from(config.documents.keep_bundles_days) * 86_400)
 }
 
 /// Geotags by the place in use what was judged by another; the service goes on meanwhile.

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use jijia::clock::Clock;
 use jijia::config::{self, Config, LogFormat};
+use jijia::document::bundle::{self, Desk};
 use jijia::document::export::{Office, export};
 use jijia::error::{Error, Result};
+use jijia::evidence::bundle::Photos;
 use jijia::evidence::timeline::{Filter, Rules};
 use jijia::ingest::mqtt;
 use jijia::lake::geotag::Locator;
 use jijia::lake::{Place, load};
 use jijia::mirror::influx;
+use jijia::publish::Publisher;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
 use jijia::{calc, demo, document};
@@ -42,8 +45,10 @@ enum Command {
     Serve,
     /// Run a simulated lake in a fresh directory, with a broker of its own.
     Demo(demo::Options),
-    /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson
+    /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson, or a bundle (证据包) .zip
     Timeline(TimelineArgs),
+    /// Check a bundle (证据包), offline: exit code 0 good, 1 broken, 2 not a bundle.
+    Verify(commands::verify::VerifyArgs),
     /// Bring in files.
     #[command(subcommand)]
     Import(commands::Import),
@@ -112,6 +117,12 @@ struct TimelineArgs {
     /// The file; its ending decides the format.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// A bundle with the sealed photos, with all that the camera wrote into them.
+    #[arg(long, conflicts_with = "copies")]
+    originals: bool,
+    /// A bundle with re-encoded photos, without metadata: the default.
+    #[arg(long)]
+    copies: bool,
 }
 
 fn main() -> ExitCode {
@@ -126,9 +137,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    // These two need no configuration: a wrong key must not stop a computation or a rendering.
+    // These need no configuration: a wrong key must not stop a rendering or a check.
     if let Command::RenderPdf { job } = &cli.command {
         return document::pdf::child_main(job).map(|()| ExitCode::SUCCESS);
+    }
+    if let Command::Verify(args) = &cli.command {
+        return commands::verify::run(args);
     }
     let mut config = config::load(cli.config.as_deref(), std::env::vars())?;
     if let Some(dir) = cli.data {
@@ -165,6 +179,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Calc { .. }
         | Command::RenderPdf { .. }
         | Command::Audit(_)
+        | Command::Verify(_)
         | Command::Backup(_)
         | Command::Restore(_) => Ok(ExitCode::SUCCESS),
     }
@@ -255,8 +270,21 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
     let filter: Filter = query.filter()?;
     let place = Arc::new(load_place(config)?);
     let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
-    let receipt =
-        export(&store, &place, &rules(config), &office(config)?, &filter, args.output.clone()).await?;
+    let rules = rules(config);
+    let ending = args.output.extension().unwrap_or_default();
+    let receipt = if ending.eq_ignore_ascii_case("zip") {
+        let photos = if args.originals { Photos::Originals } else { Photos::Copies };
+        let publisher = Publisher::open(store.clone(), &config.log).await?;
+        let desk = Desk { store, publisher, place, rules: Arc::new(rules), office: office(config)? };
+        bundle::make(&desk, &filter, photos, &args.output).await?.receipt
+    } else if args.originals || args.copies {
+        return Err(Error::invalid(
+            "output",
+            "--originals and --copies are of a bundle; allowed with them: .zip",
+        ));
+    } else {
+        export(&store, &place, &rules, &office(config)?, &filter, args.output.clone()).await?
+    };
     commands::say(&format!(
         "{}: entry {} of the log, {}\n",
         args.output.display(),

@@ -52,6 +52,13 @@ pub enum Block {
     Chart(String),
     /// Photos, two in a row.
     Plates(Vec<Plate>),
+    /// A text as a QR code, with its caption.
+    Code {
+        /// What is read out of it.
+        text: String,
+        /// Under it.
+        caption: String,
+    },
 }
 
 /// A table of text.
@@ -329,8 +336,26 @@ fn about(timeline: &Timeline) -> Section {
     let numbered = notes(timeline).into_iter().enumerate().map(|(i, note)| format!("{}. {note}", i + 1));
     let lines: Vec<String> =
         numbered.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-    let blocks = lines.into_iter().map(Block::Paragraph).collect();
+    let mut blocks: Vec<Block> = lines.into_iter().map(Block::Paragraph).collect();
+    blocks.extend(timeline.checkpoint.as_ref().map(|checkpoint| Block::Code {
+        text: checkpoint.to_string(),
+        caption: "图3 存证日志检查点（日志名称、条目数、根哈希）".to_owned(),
+    }));
     Section { heading: "五、数据说明".to_owned(), blocks }
+}
+
+/// The paper witness: whoever keeps this paper can show later which log there was.
+fn witness(timeline: &Timeline) -> String {
+    let Some(c) = &timeline.checkpoint else {
+        return "纸上见证：截止时日志还没有签名的检查点。".to_owned();
+    };
+    format!(
+        "纸上见证：截止时最新的检查点为日志{}的前{}个条目，根哈希（Base64）为\n{}\n保存本材料即留下见证：日后日志若删改\
+         其中任何条目，其一致性证明便与此不符。",
+        c.origin,
+        c.size,
+        c.root_text()
+    )
 }
 
 /// What every document says about its data: cut-off, filter, log, rules, and what the data are not. The root stands
@@ -362,6 +387,7 @@ pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
          非沉降部分分析，故在线值仅供参考，不作达标评价。"
             .to_owned(),
     ];
+    notes.push(witness(timeline));
     if !timeline.place_notice.is_empty() {
         let notice = words::notice(&timeline.place_notice);
         notes.push(format!("位置：湖岸、岸段和排口的位置{notice}，由此得出的距离仅供参考。"));

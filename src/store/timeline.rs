@@ -79,6 +79,8 @@ impl Store {
         max_rows: u32,
     ) -> Result<Timeline> {
         check(filter, place)?;
+        // Before the head: it never names entries that the timeline does not know.
+        let checkpoint = self.find_checkpoint().await?;
         let head = self.log_head().await?;
         let cut_off = self.clock.now();
         let sightings = self.list_sightings(filter, None, max_rows + 1, place, rules).await?;
@@ -108,6 +110,7 @@ impl Store {
             cut_off,
             log_size: head.size,
             log_root: hex::encode(head.root),
+            checkpoint: checkpoint.map(|signed| signed.checkpoint().clone()),
             rules: rules.clone(),
             summary: Summary::of(&rows),
             rows,
