@@ -59,6 +59,10 @@ enum Command {
     /// The evidence log's key and tiles.
     #[command(subcommand)]
     Log(commands::LogCommand),
+    /// Copy database, photos and key into a folder, beside a running service.
+    Backup(custody::BackupArgs),
+    /// Bring a backup back into an empty data directory, so that the log goes on without a fork.
+    Restore(custody::RestoreArgs),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -149,8 +153,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         return calc::run(name, &place, std::io::stdin().lock(), std::io::stdout().lock());
     }
     start_log(&config)?;
-    if let Command::Audit(args) = &cli.command {
-        return custody::audit(args, &config);
+    match &cli.command {
+        Command::Audit(args) => return custody::audit(args, &config),
+        Command::Backup(args) => return custody::backup(args, &config),
+        Command::Restore(args) => return custody::restore(args, &config),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(cli.command, config))
@@ -169,9 +176,12 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check { dir }) => Ok(config_check(dir.as_deref(), &config)),
-        Command::Calc { .. } | Command::RenderPdf { .. } | Command::Audit(_) | Command::Verify(_) => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Calc { .. }
+        | Command::RenderPdf { .. }
+        | Command::Audit(_)
+        | Command::Verify(_)
+        | Command::Backup(_)
+        | Command::Restore(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -15,6 +15,7 @@ mod guard;
 mod key;
 mod proofs;
 mod refusal;
+pub mod restore;
 mod run;
 mod step;
 

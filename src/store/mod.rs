@@ -31,6 +31,7 @@ use writer::{Writer, store_error};
 
 pub use bundle::{RowPlace, StoredPayload};
 pub use follow::{Cursor, FollowedObservation};
+pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
 pub use photos::{StoredPhoto, Upload};

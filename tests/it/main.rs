@@ -11,6 +11,7 @@ mod append_only;
 mod arrows;
 mod audit;
 mod audit_edits;
+mod backup;
 mod bundle_flips;
 mod bundle_made;
 mod bundle_sample;

@@ -26,7 +26,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<()> {
         match found.iter().find(|(n, _)| n == name) {
             None => audit.find("schema", name, "is missing; without it evidence could be edited or hidden"),
             Some((_, other)) if other != sql => {
-                audit.find("schema", name, format!("is not as made: {other}"))
+                audit.find("schema", name, format!("is not as made: {other}"));
             }
             Some(_) => {}
         }

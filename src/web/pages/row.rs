@@ -115,7 +115,9 @@ pub(super) struct SightingView {
 
 impl SightingView {
     pub fn new(s: &Sighting, lang: Lang) -> Self {
-        let missing = s.photos.iter().filter(|p| p.is_missing()).count();
+        // Of an erased record the photos are not shown either, as in the documents.
+        let photos = || s.photos.iter().filter(|_| !s.erased);
+        let missing = photos().filter(|p| p.is_missing()).count();
         Self {
             href: format!("/reports/{}", s.id),
             iso: s.observed_at.to_string(),
@@ -145,7 +147,7 @@ impl SightingView {
             withdrawn: s.withdrawn.clone(),
             note: s.note.clone(),
             erased: s.erased,
-            photos: s.photos.iter().map(PhotoView::new).collect(),
+            photos: photos().map(PhotoView::new).collect(),
             missing,
             person: s.person.clone(),
             late: s.late.then(|| lang.fill("row.late", &[("time", &lang.minute(s.received_at))])),
