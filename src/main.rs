@@ -17,7 +17,7 @@ use jijia::lake::{Place, load};
 use jijia::mirror::influx;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
-use jijia::{calc, demo, document};
+use jijia::{calc, demo, document, publish, witness};
 
 mod commands;
 
@@ -49,6 +49,8 @@ enum Command {
     /// The evidence log's key and tiles.
     #[command(subcommand)]
     Log(commands::LogCommand),
+    /// Cosign the evidence logs of others, so that none of them can be rewritten unseen.
+    Witness(witness::Options),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -140,6 +142,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
+        Command::Witness(options) => commands::witness(options).await.map(|()| ExitCode::SUCCESS),
         Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
         Command::Config(ConfigCommand::Show) => {
             commands::say(config::DEFAULT);
@@ -209,6 +212,9 @@ fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
     }
     if !config.influx.url.is_empty() {
         problems.extend(influx::Target::new(&config.influx).err().map(|e| e.to_string()));
+    }
+    for witness in &config.log.witnesses {
+        problems.extend(publish::Witness::new(witness).err().map(|e| e.to_string()));
     }
     for problem in &problems {
         commands::say(&format!("{problem}\n"));

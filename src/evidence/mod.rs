@@ -11,3 +11,4 @@ pub mod proof;
 pub mod tile;
 pub mod timeline;
 pub mod tlog_proof;
+pub mod witness;

@@ -12,14 +12,19 @@
 
 pub mod durable;
 mod guard;
+mod http;
 mod key;
 mod proofs;
 mod refusal;
 mod run;
 mod step;
+mod witness;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
 
 use crate::config;
 use crate::error::{Error, Result};
@@ -31,6 +36,7 @@ use key::KeyFile;
 pub use proofs::{Consistency, Inclusion};
 pub use refusal::Refusal;
 pub use run::run;
+pub use witness::{Witness, ask};
 
 /// Signs the heads of one log. Cheap to clone; any number may work at once, in any number of processes.
 #[derive(Clone, Debug)]
@@ -38,7 +44,17 @@ pub struct Publisher {
     store: Store,
     guard: Guard,
     key: KeyFile,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    state: Arc<Mutex<State>>,
+    /// Size of the newest checkpoint that this process knows of.
+    published: watch::Sender<u64>,
+}
+
+/// What is wrong now, by the last tries.
+#[derive(Debug, Default)]
+struct State {
+    trouble: Option<Trouble>,
+    /// By the name of the witness.
+    witnesses: BTreeMap<String, String>,
 }
 
 /// Why the newest entries are not under a checkpoint.
@@ -60,7 +76,7 @@ impl Publisher {
         let guard = Guard::new(&config.guard_file, store.dir())?;
         let new = store.find_checkpoint().await?.is_none() && guard.read()?.is_none();
         let key = KeyFile::open(store.dir(), &config.origin, new)?;
-        Ok(Self { store, guard, key, trouble: Arc::default() })
+        Ok(Self { store, guard, key, state: Arc::default(), published: watch::Sender::new(0) })
     }
 
     /// The key that a reader must know.
@@ -97,10 +113,16 @@ impl Publisher {
         Ok(new.verifier().clone())
     }
 
-    /// What is wrong now, by the last try.
+    /// Why nothing is signed, by the last try.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        self.lock().clone()
+        self.lock().trouble.clone()
+    }
+
+    /// Witnesses that do not cosign, with the reason.
+    #[must_use]
+    pub fn missing_witnesses(&self) -> Vec<(String, String)> {
+        self.lock().witnesses.iter().map(|(name, words)| (name.clone(), words.clone())).collect()
     }
 
     /// Where the guard file lies.
@@ -109,7 +131,7 @@ impl Publisher {
         self.guard.path().to_owned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::jijia;
 use crate::service::{guard_of, jpeg, sha256_of};
 
 /// A running `jijia serve`; killed when dropped.
-struct Serve {
+pub struct Serve {
     child: Child,
     address: SocketAddr,
     log: BufReader<std::process::ChildStderr>,
@@ -24,7 +24,7 @@ impl Drop for Serve {
 }
 
 impl Serve {
-    fn start(data: &Path, env: &[(&str, &str)]) -> Self {
+    pub fn start(data: &Path, env: &[(&str, &str)]) -> Self {
         let mut child = jijia(&["--data", data.to_str().unwrap(), "serve"])
             .env("JIJIA_SERVER_LISTEN", "127.0.0.1:0")
             .env("JIJIA_LOG_GUARD_FILE", guard_of(data))
@@ -46,16 +46,22 @@ impl Serve {
     }
 
     /// A GET, whole.
-    fn get(&self, target: &str) -> String {
+    pub fn get(&self, target: &str) -> String {
         let mut line = self.connect();
         write!(line, "GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
         answer(line)
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let line = TcpStream::connect(self.address).unwrap();
         line.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         line
+    }
+
+    /// SIGKILL, as the power that goes.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     fn terminate(&self) {
@@ -64,14 +70,14 @@ impl Serve {
     }
 }
 
-fn answer(mut line: TcpStream) -> String {
+pub fn answer(mut line: TcpStream) -> String {
     let mut received = Vec::new();
     line.read_to_end(&mut received).unwrap();
     String::from_utf8_lossy(&received).into_owned()
 }
 
 /// Runs `serve`, which must refuse to start; its words.
-fn refused(data: &Path, env: &[(&str, &str)]) -> String {
+pub fn refused(data: &Path, env: &[(&str, &str)]) -> String {
     let mut command = jijia(&["--data", data.to_str().unwrap(), "serve"]);
     command.env("JIJIA_SERVER_LISTEN", "127.0.0.1:0").env("JIJIA_LOG_GUARD_FILE", guard_of(data));
     command.envs(env.iter().copied());

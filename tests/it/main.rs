@@ -20,6 +20,7 @@ mod influx;
 mod influxd;
 mod log_client;
 mod log_guard;
+mod log_process;
 mod log_tampered;
 mod mosquitto;
 mod mqtt;
