@@ -22,6 +22,7 @@ mod log_client;
 mod log_guard;
 mod log_process;
 mod log_tampered;
+mod log_witness;
 mod mosquitto;
 mod mqtt;
 mod mqtt_faults;
