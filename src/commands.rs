@@ -106,7 +106,14 @@ fn publishing(config: &Config, publisher: &Publisher, stop: &watch::Receiver<boo
 async fn judge_again(app: App) -> Result<()> {
     let mut done = 0;
     loop {
-        let step = app.store.judge_again(app.place.clone(), app.locator.clone(), JUDGE_STEP).await?;
+        let step = match app.store.judge_again(app.place.clone(), app.locator.clone(), JUDGE_STEP).await {
+            // An import holds the lock, or the disk is full: it is no hurry.
+            Err(Error::Unavailable(_) | Error::NoSpace(_)) if !app.store.is_broken() => {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                continue;
+            }
+            step => step?,
+        };
         if step == 0 {
             break;
         }
@@ -340,6 +347,10 @@ async fn reports(args: &ReportFile, store: &Store, config: &Config) -> Result<Ex
         import.ignored.join("、")
     ));
     let (place, locator, _) = crate::app_parts(config)?;
+    if !args.dry_run {
+        // By which place the rows are judged is said by the log, also before the service has ever run.
+        store.add_place(place.hash).await?;
+    }
     let arrival =
         || Arrival { received_at: store.clock().now(), sent_at: None, place: &place, locator: &locator };
     let bar = bar(import.len() as u64);

@@ -15,6 +15,9 @@ pub enum Error {
     /// There is no such thing.
     #[error("not found: {0}")]
     NotFound(String),
+    /// It was there and was erased by law; asking again does not help.
+    #[error("gone: {0}")]
+    Gone(String),
     /// The id is taken by other bytes, or the state forbids it.
     #[error("conflict: {0}")]
     Conflict(String),

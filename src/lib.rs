@@ -12,7 +12,7 @@
 //! - [`mirror`] InfluxDB follows the log; [`document`] Word, PDF, Excel, CSV, GeoJSON from a timeline.
 //! - [`witness`] a server for another office: cosigns the heads of logs that only grow.
 //! - [`ingest`] MQTT and files in; [`web`] the whole route table, API and pages.
-//! - [`calc`] every computation from the shell; [`demo`] a service with a broker of its own; the simulated lake comes here.
+//! - [`calc`] every computation from the shell; [`demo`] a simulated lake with a broker of its own.
 //!
 //! # Arrows, never reversed (tests/it/arrows.rs reads the `use` lines)
 //! `main` → `demo | calc` → `web | ingest | witness` → `mirror | document` → `publish` → `store | picture` →

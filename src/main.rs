@@ -20,6 +20,7 @@ use jijia::water::rain::DryRule;
 use jijia::{calc, demo, document, publish, witness};
 
 mod commands;
+mod custody;
 
 /// 吉家湖巡护: patrol reports and water readings of a small lake, kept as evidence.
 #[derive(Parser)]
@@ -46,6 +47,10 @@ enum Command {
     /// Bring in files.
     #[command(subcommand)]
     Import(commands::Import),
+    /// Check the database and the photos against the log, beside a running service. Exit code 0: clean, 1: findings.
+    Audit(custody::AuditArgs),
+    /// Erase by law (依法删除) a payload or a photo; its entry and every proof stay.
+    Redact(custody::RedactArgs),
     /// The evidence log's key and tiles.
     #[command(subcommand)]
     Log(commands::LogCommand),
@@ -132,6 +137,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         return calc::run(name, &place, std::io::stdin().lock(), std::io::stdout().lock());
     }
     start_log(&config)?;
+    if let Command::Audit(args) = &cli.command {
+        return custody::audit(args, &config);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(cli.command, config))
 }
@@ -141,6 +149,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Serve => commands::serve(config).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
+        Command::Redact(args) => custody::redact(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
         Command::Witness(options) => commands::witness(options).await.map(|()| ExitCode::SUCCESS),
         Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
@@ -149,7 +158,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check { dir }) => Ok(config_check(dir.as_deref(), &config)),
-        Command::Calc { .. } | Command::RenderPdf { .. } => Ok(ExitCode::SUCCESS),
+        Command::Calc { .. } | Command::RenderPdf { .. } | Command::Audit(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -1,8 +1,10 @@
-//! Sightings as GeoJSON (RFC 7946): WGS-84 points, `null` where no position was given. What every export states
+//! Sightings as GeoJSON (RFC 7946), WGS-84: points, the outline where a patch was drawn, `null` where no position was given. What every export states
 //! (cut-off, filter, log, notice) and the gaps are foreign members (section 6.1).
 
 use std::io::Write;
 
+use geo::orient::{Direction, Orient};
+use geo::{LineString, Polygon};
 use geojson::{Feature, FeatureCollection, Geometry, JsonObject, feature::Id};
 use serde_json::{Value, json};
 
@@ -31,10 +33,13 @@ pub fn write(timeline: &Timeline, out: impl Write) -> Result<()> {
 }
 
 fn feature(s: &Sighting) -> Feature {
-    let point = s.position.as_ref().map(|at| Geometry::new_point([at.lng, at.lat]));
+    let point = || s.position.as_ref().map(|at| Geometry::new_point([at.lng, at.lat]));
+    // The outline counter-clockwise (RFC 7946, 3.1.6), however it was drawn.
+    let outline = |ring: &Vec<[f64; 2]>| Polygon::new(LineString::from(ring.clone()), Vec::new());
+    let patch = s.patch.as_ref().map(|ring| Geometry::from(&outline(ring).orient(Direction::Default)));
     Feature {
         bbox: None,
-        geometry: point,
+        geometry: patch.or_else(point),
         id: Some(Id::String(s.id.to_string())),
         properties: Some(properties(s)),
         foreign_members: None,
@@ -44,8 +49,11 @@ fn feature(s: &Sighting) -> Feature {
 /// The person is not among them: an opaque id is still one person's.
 fn properties(s: &Sighting) -> JsonObject {
     let at = s.position.as_ref();
-    let photos: Vec<Value> =
-        s.photos.iter().map(|p| json!({"sha256": p.sha256, "stored": p.stored})).collect();
+    let photos: Vec<Value> = s
+        .photos
+        .iter()
+        .map(|p| json!({"sha256": p.sha256, "stored": p.stored, "erased": p.erased}))
+        .collect();
     object(json!({
         "kind": s.kind,
         "kind_zh": s.kind.zh(),

@@ -2,7 +2,7 @@
 
 use crate::clock::beijing_minute;
 use crate::document::words;
-use crate::evidence::timeline::{PhotoRef, Sighting};
+use crate::evidence::timeline::{ERASED, PhotoRef, Sighting};
 
 /// Plates a brief holds: 120 photos of 200 kB keep the file sendable; the highest levels are taken first.
 pub const MAX_PLATES: usize = 120;
@@ -29,6 +29,8 @@ pub enum PlateState {
     NoPreview,
     /// Named by the report, its bytes have not come.
     Missing,
+    /// It had come and was erased by law.
+    Erased,
 }
 
 impl Plate {
@@ -37,6 +39,7 @@ impl Plate {
     pub fn instead(&self) -> &'static str {
         match self.state {
             PlateState::Missing => "照片未到",
+            PlateState::Erased => ERASED,
             PlateState::NoPreview => "原件已封存，此格式无预览",
             PlateState::Shown => "原件已封存，预览未生成",
         }
@@ -81,7 +84,7 @@ impl Plates {
     /// The cell of the table: numbers of the sighting's photos with what is missing.
     pub fn numbers_of(&self, s: &Sighting) -> String {
         if s.erased && !s.photos.is_empty() {
-            return "已依法删除".to_owned();
+            return ERASED.to_owned();
         }
         if s.photos.is_empty() {
             return "无".to_owned();
@@ -89,7 +92,11 @@ impl Plates {
         let number = |p: &PhotoRef| {
             let found = self.plates.iter().find(|plate| plate.sha256 == p.sha256);
             let number = found.map_or("见台账", |plate| plate.name.trim_start_matches("照片"));
-            if p.stored { number.to_owned() } else { format!("{number}（未到）") }
+            match (p.stored, p.erased) {
+                (true, _) => number.to_owned(),
+                (false, true) => format!("{number}（{ERASED}）"),
+                (false, false) => format!("{number}（未到）"),
+            }
         };
         s.photos.iter().map(number).collect::<Vec<_>>().join("\n")
     }
@@ -106,6 +113,7 @@ fn plate(number: usize, s: &Sighting, p: &PhotoRef) -> Plate {
             format!("哈希：{}　条目：{}", words::short_hash(&p.sha256), s.entry.index),
         ],
         state: match (p.stored, p.preview) {
+            _ if p.erased => PlateState::Erased,
             (false, _) => PlateState::Missing,
             (true, false) => PlateState::NoPreview,
             (true, true) => PlateState::Shown,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::clock::beijing_minute;
 use crate::document::words;
 use crate::error::{Error, Result};
-use crate::evidence::timeline::{Gap, Named, RainDay, Row, Sighting, Timeline};
+use crate::evidence::timeline::{ERASED, Gap, Named, RainDay, Row, Sighting, Timeline};
 
 /// What stands in a cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ pub(crate) fn ledger_row(s: &Sighting) -> [Cell; LEDGER.len()] {
         text(words::facts(s)),
         s.note.as_deref().map_or(Cell::Empty, text),
         text(remarks(s)),
-        count(s.photos.len() - missing(s)),
+        count(s.photos.iter().filter(|p| p.stored).count()),
         Cell::Number(s.entry.index as f64),
     ]
 }
@@ -92,7 +92,7 @@ pub(crate) fn proof_row(s: &Sighting) -> [Cell; PROOF.len()] {
 }
 
 fn missing(s: &Sighting) -> usize {
-    s.photos.iter().filter(|p| !p.stored).count()
+    s.photos.iter().filter(|p| p.is_missing()).count()
 }
 
 fn remarks(s: &Sighting) -> String {
@@ -102,6 +102,10 @@ fn remarks(s: &Sighting) -> String {
     }
     if missing(s) > 0 {
         remarks.push(format!("照片未到{}张", missing(s)));
+    }
+    let erased = s.photos.iter().filter(|p| p.erased).count();
+    if erased > 0 {
+        remarks.push(format!("照片{erased}张{ERASED}"));
     }
     remarks.join("；")
 }

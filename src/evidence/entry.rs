@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// while every proof over the entry stays valid.
 #[derive(Clone, Debug)]
 pub struct Payload {
-    /// `record`, `note`, `name`, `reason`, `body`.
+    /// `record`, `note`, `name`, `reason`, `body`, `filter`.
     pub name: &'static str,
     /// 16 random bytes: without them a short text could be guessed from its hash.
     pub salt: [u8; 16],
@@ -115,6 +115,15 @@ pub enum Entry {
         media_type: String,
         /// When the last byte came.
         received_at: Timestamp,
+        /// Width, pixels; not known of HEIC.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        width: Option<u32>,
+        /// Height, pixels; not known of HEIC.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        height: Option<u32>,
+        /// SHA-256 of the viewers' copy, hex: it is what pages and documents show. HEIC has none.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        copy: Option<String>,
     },
     /// A patrol was recorded.
     Patrol {
@@ -148,6 +157,9 @@ pub enum Entry {
         last: Timestamp,
         /// RFC 6962 root over the canonical rows in their order, hex.
         root: String,
+        /// The dead letters of the same commit, where there were any.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        dead: Option<DeadLetters>,
         /// Payload `body` where the sender gave an id.
         #[serde(skip_serializing_if = "Commitments::is_empty", default)]
         commit: Commitments,
@@ -176,6 +188,34 @@ pub enum Entry {
         /// SHA-256 over the place's files, hex.
         hash: String,
     },
+    /// A payload and its salt, or the files of a photo, were erased by law (已依法删除).
+    Erasure {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// Index of the entry that commits to what was erased.
+        target: u64,
+        /// The payload's name, or [`PHOTO`] for the files of a photo.
+        name: String,
+        /// Payload `reason`.
+        commit: Commitments,
+    },
+    /// The log goes on under a new name after a restoration whose place in the old log nobody could show.
+    Origin {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// The origin from here on.
+        name: String,
+        /// The origin before.
+        old_name: String,
+        /// Entries of the old log that were restored: all before this one.
+        old_size: u64,
+        /// RFC 6962 root over them, hex.
+        old_root: String,
+    },
     /// The log's key was replaced. The checkpoints over this entry are signed by the old key up to the first that is
     /// signed by the new one: who trusts the old one and finds this entry under it trusts the new one.
     Key {
@@ -190,6 +230,19 @@ pub enum Entry {
     },
 }
 
+/// What an erasure names when it is a photo's files that went.
+pub const PHOTO: &str = "photo";
+
+/// What a batch's entry says of the messages that could not become observations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetters {
+    /// How many.
+    pub count: u64,
+    /// RFC 6962 root over their canonical forms in their order, hex.
+    pub root: String,
+}
+
 impl Entry {
     /// The word in the database's `kind` column.
     #[must_use]
@@ -202,6 +255,8 @@ impl Entry {
             Self::Observations { .. } => "observations",
             Self::Export { .. } => "export",
             Self::Place { .. } => "place",
+            Self::Erasure { .. } => "erasure",
+            Self::Origin { .. } => "origin",
             Self::Key { .. } => "key",
         }
     }
@@ -217,7 +272,23 @@ impl Entry {
             | Self::Observations { received_at, .. }
             | Self::Export { received_at, .. }
             | Self::Place { received_at, .. }
+            | Self::Erasure { received_at, .. }
+            | Self::Origin { received_at, .. }
             | Self::Key { received_at, .. } => *received_at,
+        }
+    }
+
+    /// What it commits to; `None` for kinds that have no payloads.
+    #[must_use]
+    pub fn commitments(&self) -> Option<&Commitments> {
+        match self {
+            Self::Report { commit, .. }
+            | Self::Correction { commit, .. }
+            | Self::Patrol { commit, .. }
+            | Self::Observations { commit, .. }
+            | Self::Export { commit, .. }
+            | Self::Erasure { commit, .. } => Some(commit),
+            Self::Photo { .. } | Self::Place { .. } | Self::Origin { .. } | Self::Key { .. } => None,
         }
     }
 

@@ -209,7 +209,8 @@ impl Summary {
         }
         let stored = x.photos.iter().filter(|p| p.stored).count();
         self.photos += u32::try_from(stored).unwrap_or(u32::MAX);
-        self.photos_missing += u32::try_from(x.photos.len() - stored).unwrap_or(u32::MAX);
+        let missing = x.photos.iter().filter(|p| p.is_missing()).count();
+        self.photos_missing += u32::try_from(missing).unwrap_or(u32::MAX);
     }
 }
 
@@ -262,6 +263,9 @@ pub struct Sighting {
     pub position: Option<Located>,
     /// Why there is none.
     pub no_position: Option<String>,
+    /// Outline of the hyacinth patch as drawn: a closed ring of WGS-84 `[lng, lat]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Vec<[f64; 2]>>,
     /// Sector by geotag.
     pub sector: Option<Named>,
     /// The outfall it counts for: one clear candidate, or chosen by a person.
@@ -284,7 +288,7 @@ pub struct Sighting {
     pub rain_mm: Option<f64>,
     /// The observed facts of the form, in the form's order.
     pub facts: Vec<Fact>,
-    /// The note; `None` if there was none or it was erased.
+    /// The note; [`ERASED`] where it was erased, `None` if there was none or all of the record was erased.
     pub note: Option<String>,
     /// The payload was erased by law (已依法删除).
     pub erased: bool,
@@ -340,14 +344,24 @@ pub struct Fact {
 pub struct PhotoRef {
     /// SHA-256 of the original, hex.
     pub sha256: String,
-    /// The bytes have come.
+    /// The bytes have come and are there.
     pub stored: bool,
+    /// The bytes had come and were erased by law (已依法删除).
+    pub erased: bool,
     /// There is a re-encoded copy to show (not for HEIC).
     pub preview: bool,
     /// Width of the original, pixels, where known.
     pub width: Option<u32>,
     /// Height of the original, pixels, where known.
     pub height: Option<u32>,
+}
+
+impl PhotoRef {
+    /// The bytes have not come yet.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        !self.stored && !self.erased
+    }
 }
 
 /// A station's value near a sighting.
@@ -380,6 +394,9 @@ pub struct CorrectionRef {
     pub entry: EntryRef,
 }
 
+/// What stands where something was erased.
+pub const ERASED: &str = "已依法删除";
+
 /// A place in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EntryRef {
@@ -402,7 +419,7 @@ pub struct Version {
     pub canonical: String,
     /// What the report said from then on; `None` if it was erased.
     pub record: Option<Record>,
-    /// The note given with this version; a correction without one leaves the note before it.
+    /// The note given with this version, [`ERASED`] where it was erased; a correction without one leaves the note before it.
     pub note: Option<String>,
 }
 

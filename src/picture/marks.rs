@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use geo::Polygon;
+use geo::{LineString, Polygon};
 
 use crate::casework::EvidenceLevel;
 use crate::evidence::timeline::{Row, Sighting, Timeline};
 use crate::lake::Wgs84;
 use crate::patrol::ReportKind;
+
+/// Outlines of hyacinth on one map.
+const PATCHES_SHOWN: usize = 8;
 
 /// The marks of one map. The place's sectors, outfalls and stations are drawn in any case; a mark says more of one.
 /// Codes that the place does not have are left out.
@@ -82,7 +85,7 @@ pub struct SightingMark {
 pub struct HyacinthPatch {
     /// Its outline, WGS-84.
     pub outline: Polygon<f64>,
-    /// Beside it: `水葫芦 1,240 m²`.
+    /// For the tooltip: `7月14日 05:20 水葫芦`.
     pub words: String,
 }
 
@@ -112,6 +115,7 @@ impl MapMarks {
         Self {
             outfalls: outfalls.collect(),
             sightings: standing().filter_map(mark).collect(),
+            patches: patches(standing()),
             ..Self::default()
         }
     }
@@ -122,6 +126,18 @@ fn standing_sighting(row: &Row) -> Option<&Sighting> {
         Row::Sighting(s) if s.withdrawn.is_none() => Some(s),
         _ => None,
     }
+}
+
+/// The newest patches among `sightings`; more would hide each other.
+#[must_use]
+pub fn patches<'a>(sightings: impl Iterator<Item = &'a Sighting>) -> Vec<HyacinthPatch> {
+    let mut drawn: Vec<_> = sightings.filter_map(|s| Some((s.observed_at, s.patch.as_ref()?))).collect();
+    drawn.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let patch = |(at, ring): (jiff::Timestamp, &Vec<[f64; 2]>)| HyacinthPatch {
+        outline: Polygon::new(LineString::from(ring.clone()), Vec::new()),
+        words: format!("{} {}", crate::clock::beijing_words(at), ReportKind::WaterHyacinth.zh()),
+    };
+    drawn.into_iter().take(PATCHES_SHOWN).map(patch).collect()
 }
 
 fn mark(s: &Sighting) -> Option<SightingMark> {

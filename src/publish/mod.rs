@@ -21,14 +21,14 @@ mod step;
 mod witness;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::config;
 use crate::error::{Error, Result};
-use crate::evidence::checkpoint::SignedCheckpoint;
+use crate::evidence::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::evidence::note::{SignerKey, VerifierKey};
 use crate::store::Store;
 use guard::Guard;
@@ -55,6 +55,19 @@ struct State {
     trouble: Option<Trouble>,
     /// By the name of the witness.
     witnesses: BTreeMap<String, String>,
+}
+
+/// What the guard of the data directory `dir` says was signed; `None` where there is no guard, or no checkpoint in it
+/// (then nothing is signed either, and [`Publisher::publish`] says what to do).
+///
+/// # Errors
+/// `Invalid` at `log.guard_file`; `Unavailable` if it cannot be read.
+pub fn guarded(dir: &Path, config: &config::Log) -> Result<Option<Checkpoint>> {
+    if !dir.is_dir() {
+        return Ok(None);
+    }
+    let text = Guard::new(&config.guard_file, dir)?.read()?;
+    Ok(text.and_then(|text| text.parse::<SignedCheckpoint>().ok()).map(|signed| signed.checkpoint().clone()))
 }
 
 /// Why the newest entries are not under a checkpoint.
@@ -103,9 +116,8 @@ impl Publisher {
     /// As [`Publisher::publish`]; called again it finishes what was begun.
     pub async fn rotate_key(&self) -> Result<VerifierKey> {
         let new: SignerKey = self.key.next()?;
-        let change = self.store.find_key_change().await?;
         // Crash before this line: the next key lies in its file and nobody has heard of it.
-        if change.is_none_or(|change| change.new != *new.verifier()) {
+        if self.store.find_key_change(new.verifier()).await?.is_none() {
             self.store.add_key(&self.verifier()?, new.verifier()).await?;
         }
         // Crash before this line: the next publication, of whatever process, finishes.

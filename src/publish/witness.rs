@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use tokio::time::MissedTickBehavior;
 use url::{Host, Url};
 
 use super::{Publisher, http};
@@ -15,7 +16,7 @@ use crate::evidence::proof;
 use crate::evidence::witness::AddCheckpoint;
 use crate::tls;
 
-/// Between two questions to a witness that answers.
+/// At least between two questions to one witness.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Longest time between two tries with one that does not.
 const MOST: Duration = Duration::from_secs(60);
@@ -78,13 +79,15 @@ async fn follow(publisher: &Publisher, witness: &Witness) {
     let mut published = publisher.published.subscribe();
     // What the witness cosigned last, as far as this process knows; a wrong guess costs one more question.
     let (mut known, mut failures) = (0, 0_u32);
+    let mut pause = tokio::time::interval(PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        pause.tick().await;
         published.borrow_and_update();
         match step(publisher, witness, &mut known).await {
             Ok(()) => {
                 failures = 0;
                 publisher.enter_witness(&witness.name, None);
-                tokio::time::sleep(PAUSE).await;
                 // The publisher lives as long as this.
                 let _ = published.changed().await;
             }

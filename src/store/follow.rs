@@ -1,6 +1,6 @@
 //! What follows the log by a cursor of its own, kept here and moved only after the follower's work is done.
 
-use super::observations::add_dead;
+use super::observations::append_dead;
 use super::{Store, read_error};
 use crate::error::Result;
 use crate::water::observation::{DeadLetter, Processing};
@@ -99,7 +99,9 @@ impl Store {
         let now = self.clock.now();
         self.writer
             .run(move |tx| {
-                add_dead(tx, &dead, now)?;
+                if !dead.is_empty() {
+                    append_dead(tx, &name, dead, now)?;
+                }
                 tx.exec(
                     "insert into cursor (name, entry, pos) values (?1, ?2, ?3)
                      on conflict (name) do update set entry = ?2, pos = ?3",

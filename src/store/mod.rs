@@ -1,10 +1,15 @@
 //! The only SQL. One writing thread commits in groups; readers never wait for it; photos lie beside the database,
 //! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
+pub mod audit;
+pub mod backup;
+mod corrections;
+mod erasure;
 mod follow;
 mod log;
 mod observations;
 mod overview;
+mod pace;
 mod photos;
 mod reports;
 mod timeline;
@@ -16,6 +21,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -31,9 +37,15 @@ pub use reports::Added;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 2;
-const MIGRATIONS: [&str; SCHEMA as usize] =
-    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const SCHEMA: i64 = 4;
+const MIGRATIONS: [&str; SCHEMA as usize] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
+/// The schema from which on every dead letter stands under an entry.
+const DEAD_UNDER_ENTRIES: i64 = 3;
 
 /// Who opens the data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +64,8 @@ pub struct Store {
     dir: Arc<Path>,
     clock: Clock,
     demo: bool,
+    /// One photo is decoded at a time: at the limits one takes 200 MB, and ten phones send at once.
+    decoding: Arc<Semaphore>,
     _lock: Option<Arc<File>>,
 }
 
@@ -79,7 +93,7 @@ impl Store {
             )));
         }
         for part in ["photos", "previews", "tmp"] {
-            std::fs::create_dir_all(dir.join(part))
+            make_dir(&dir.join(part))
                 .map_err(|e| Error::Unavailable(format!("data directory {}: {e}", dir.display())))?;
         }
         let lock = (opener == Opener::Service).then(|| lock(dir)).transpose()?.map(Arc::new);
@@ -94,7 +108,15 @@ impl Store {
             .busy_timeout(std::time::Duration::from_secs(5));
         let readers =
             SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
-        Ok(Self { writer: Writer::start(conn)?, readers, dir: dir.into(), clock, demo, _lock: lock })
+        Ok(Self {
+            writer: Writer::start(conn)?,
+            readers,
+            dir: dir.into(),
+            clock,
+            demo,
+            decoding: Arc::new(Semaphore::new(1)),
+            _lock: lock,
+        })
     }
 
     /// The data directory.
@@ -184,7 +206,12 @@ fn migrate(conn: &Connection, clock: &Clock, path: &Path) -> Result<bool> {
     for sql in MIGRATIONS.iter().skip(usize::try_from(known).unwrap_or(0)) {
         conn.execute_batch(sql).map_err(store_error)?;
     }
-    conn.execute_batch(&format!("pragma user_version = {SCHEMA}")).map_err(store_error)?;
+    if known < SCHEMA {
+        conn.execute_batch(&format!("pragma user_version = {SCHEMA}")).map_err(store_error)?;
+    }
+    if known < DEAD_UNDER_ENTRIES {
+        writer::in_transaction(conn, |tx| observations::adopt_dead(tx, clock.now()))?;
+    }
     let simulated = matches!(clock, Clock::Simulated(_));
     if known == 0 && simulated {
         conn.execute_batch("insert into meta values ('demo', '1')").map_err(store_error)?;
@@ -213,6 +240,17 @@ fn read_error(error: sqlx::Error) -> Error {
 /// Flushes a directory, so that a rename in it is durable.
 fn sync_dir(dir: &Path) -> Result<()> {
     Ok(File::open(dir)?.sync_all()?)
+}
+
+/// Makes `dir` and what is missing above it, every name durable.
+fn make_dir(dir: &Path) -> std::io::Result<()> {
+    let above = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !dir.is_dir() {
+        make_dir(above)?;
+        std::fs::create_dir_all(dir)?;
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// `<root>/ab/cdef….<ending>` for a hash.

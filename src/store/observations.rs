@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::Store;
 use super::reports::{Added, known_submission};
-use super::writer::Tx;
+use super::writer::{Tx, store_error};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
+use crate::evidence::entry::{self, Commitments, DeadLetters, Entry, FORMAT, Payload, Receipt};
 use crate::evidence::merkle::{self, Hash, Head};
 use crate::water::observation::{DeadLetter, NewBatch, NewObservation};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub struct BatchOutcome {
     pub known: u64,
     /// Of the added: a second value for a datastream and time.
     pub corrections: u64,
-    /// The batch's entry; `None` if nothing was new.
+    /// The batch's entry; `None` if nothing was new and nothing went to the dead letters.
     pub receipt: Option<Receipt>,
 }
 
@@ -87,7 +87,6 @@ fn add_batch(
     received_at: Timestamp,
     sender: Option<(Uuid, Hash)>,
 ) -> Result<BatchOutcome> {
-    add_dead(tx, &batch.dead, received_at)?;
     let mut outcome = BatchOutcome::default();
     let mut streams: HashMap<StreamKey<'_>, Stream> = HashMap::new();
     let mut fresh: Vec<(i64, &NewObservation)> = Vec::with_capacity(batch.observations.len());
@@ -110,7 +109,7 @@ fn add_batch(
         }
         fresh.push((id, o));
     }
-    if fresh.is_empty() && sender.is_none() {
+    if fresh.is_empty() && batch.dead.is_empty() && sender.is_none() {
         return Ok(outcome);
     }
     outcome.added = fresh.len() as u64;
@@ -205,10 +204,12 @@ fn append_batch(
         first: from_ms(times().min().unwrap_or(now_ms)),
         last: from_ms(times().max().unwrap_or(now_ms)),
         root: hex::encode(rows.root()),
+        dead: commit_dead(&batch.dead)?,
         commit: entry::commit(payloads.as_slice()),
     };
     let id = sender.map_or_else(String::new, |(id, _)| id.to_string());
     let receipt = tx.append(&entry, &id, payloads.as_slice())?;
+    add_dead(tx, &receipt, &batch.dead)?;
     for (pos, (ds, o)) in fresh.iter().enumerate() {
         tx.exec(
             "insert into observation (ds, t, entry, pos, v, received_text, mark) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -218,13 +219,83 @@ fn append_batch(
     Ok(receipt)
 }
 
-/// Keeps what could not be taken.
-pub(super) fn add_dead(tx: &Tx<'_>, dead: &[DeadLetter], received_at: Timestamp) -> Result<()> {
-    for d in dead {
+/// What the entry says of the dead letters of its commit.
+fn commit_dead(dead: &[DeadLetter]) -> Result<Option<DeadLetters>> {
+    let mut head = Head::default();
+    for letter in dead {
+        head.push(merkle::leaf_hash(&letter.canonical()?));
+    }
+    Ok((head.size() > 0).then(|| DeadLetters { count: head.size(), root: hex::encode(head.root()) }))
+}
+
+fn add_dead(tx: &Tx<'_>, receipt: &Receipt, dead: &[DeadLetter]) -> Result<()> {
+    for (pos, d) in dead.iter().enumerate() {
         tx.exec(
-            "insert into dead_letter (received_ms, source, topic, reason, raw) values (?1, ?2, ?3, ?4, ?5)",
-            (received_at.as_millisecond(), &d.source, &d.topic, &d.reason, &d.raw),
+            "insert into dead_letter (received_ms, source, topic, reason, raw, entry, pos)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (
+                receipt.received_at.as_millisecond(),
+                &d.source,
+                &d.topic,
+                &d.reason,
+                &d.raw,
+                receipt.index,
+                pos,
+            ),
         )?;
+    }
+    Ok(())
+}
+
+/// Keeps what a follower could not hand on, under an entry of their own.
+pub(super) fn append_dead(
+    tx: &mut Tx<'_>,
+    source: &str,
+    dead: Vec<DeadLetter>,
+    received_at: Timestamp,
+) -> Result<()> {
+    let batch = NewBatch { source: source.to_owned(), observations: Vec::new(), dead };
+    add_batch(tx, &batch, received_at, None).map(|_| ())
+}
+
+/// Gives the dead letters of a time when no entry covered them an entry, at the migration that brought the columns.
+pub(super) fn adopt_dead(tx: &mut Tx<'_>, received_at: Timestamp) -> Result<()> {
+    let mut ids: Vec<i64> = Vec::new();
+    let mut head = Head::default();
+    {
+        let mut statement = tx
+            .conn
+            .prepare("select id, source, topic, reason, raw from dead_letter where entry is null order by id")
+            .map_err(store_error)?;
+        let mut rows = statement.query([]).map_err(store_error)?;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            let read = || {
+                let (source, topic, reason, raw) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+                Ok((row.get(0)?, DeadLetter { source, topic, reason, raw }))
+            };
+            let (id, letter) = read().map_err(store_error)?;
+            ids.push(id);
+            head.push(merkle::leaf_hash(&letter.canonical()?));
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let entry = Entry::Observations {
+        v: FORMAT,
+        id: None,
+        source: "migration".into(),
+        received_at,
+        count: 0,
+        first: received_at,
+        last: received_at,
+        root: hex::encode(Head::default().root()),
+        dead: Some(DeadLetters { count: head.size(), root: hex::encode(head.root()) }),
+        commit: Commitments::new(),
+    };
+    let receipt = tx.append(&entry, "", &[])?;
+    for (pos, id) in ids.iter().enumerate() {
+        tx.exec("update dead_letter set entry = ?2, pos = ?3 where id = ?1", (id, receipt.index, pos))?;
     }
     Ok(())
 }

@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::evidence::entry::{Entry, FORMAT};
 use crate::patrol::photo::{self, Limits, Photo};
 
+/// A folder in `tmp/` that nobody has written into for so long was left by a crash.
+const TMP_AGE: std::time::Duration = std::time::Duration::from_secs(86_400);
+
 /// A photo that is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPhoto {
@@ -22,12 +25,14 @@ pub struct StoredPhoto {
     pub bytes: u64,
     /// There is a copy without metadata for viewers.
     pub preview: bool,
+    /// Original and copy were erased by law (已依法删除).
+    pub erased: bool,
 }
 
 /// An upload under way. Dropped before [`Store::add_photo`], it leaves nothing.
 #[derive(Debug)]
 pub struct Upload {
-    file: Option<File>,
+    file: File,
     path: PathBuf,
     hasher: Sha256,
     bytes: u64,
@@ -42,6 +47,11 @@ impl Drop for Upload {
 }
 
 impl Upload {
+    fn begin(tmp: &Path, limit: u64) -> Result<Self> {
+        let path = tmp.join(uuid::Uuid::new_v4().to_string());
+        Ok(Self { file: File::create_new(&path)?, path, hasher: Sha256::new(), bytes: 0, limit })
+    }
+
     /// Takes the next piece.
     ///
     /// # Errors
@@ -55,11 +65,11 @@ impl Upload {
             });
         }
         self.hasher.update(piece);
-        self.file.as_mut().map_or(Ok(()), |f| f.write_all(piece))?;
+        self.file.write_all(piece)?;
         Ok(())
     }
 
-    /// Makes the bytes durable and checks that they are a photo with the promised hash.
+    /// Checks that the bytes are a photo with the promised hash.
     fn check(&mut self, sha256_hex: &str, limits: &Limits) -> Result<Photo> {
         let found = hex::encode(std::mem::take(&mut self.hasher).finalize());
         if found != sha256_hex {
@@ -68,12 +78,19 @@ impl Upload {
                 format!("the bytes have the hash {found}; allowed: bytes with the hash in the address"),
             ));
         }
-        let bytes = std::fs::read(&self.path)?;
-        let photo = photo::inspect(&bytes, limits)?;
-        if let Some(file) = self.file.take() {
-            file.sync_all()?;
-        }
-        Ok(photo)
+        photo::inspect(&std::fs::read(&self.path)?, limits)
+    }
+
+    /// Makes the bytes durable, then their name `to` in a hash folder. The same bytes may lie there already: they are
+    /// the same.
+    fn seal(self, to: &Path) -> Result<()> {
+        self.file.sync_all()?;
+        let folder = to.parent().unwrap_or(to);
+        std::fs::create_dir_all(folder)?;
+        // Also where the folder was there: who made it may not have come to this line yet, or was killed before it.
+        sync_dir(folder.parent().unwrap_or(folder))?;
+        std::fs::rename(&self.path, to)?;
+        sync_dir(folder)
     }
 }
 
@@ -83,19 +100,23 @@ impl Store {
     /// # Errors
     /// `NoSpace`, `Internal`.
     pub fn begin_upload(&self, limit: u64) -> Result<Upload> {
-        let path = self.dir.join("tmp").join(uuid::Uuid::new_v4().to_string());
-        let file = Some(File::create_new(&path)?);
-        Ok(Upload { file, path, hasher: Sha256::new(), bytes: 0, limit })
+        Upload::begin(&self.dir.join("tmp"), limit)
     }
 
-    /// Removes what interrupted uploads left. Only the service calls it, at its start.
+    /// Removes what interrupted uploads left, and folders of documents that nobody has worked in for a day: a younger
+    /// one may be a command's at the shell. Only the service calls it, at its start.
     ///
     /// # Errors
     /// `Internal` if the folder cannot be read.
     pub fn empty_tmp(&self) -> Result<()> {
-        for file in std::fs::read_dir(self.dir.join("tmp"))? {
-            let path = file?.path();
-            if path.is_dir() { std::fs::remove_dir_all(path)? } else { std::fs::remove_file(path)? }
+        for entry in std::fs::read_dir(self.dir.join("tmp"))? {
+            let entry = entry?;
+            let about = entry.metadata()?;
+            if !about.is_dir() {
+                std::fs::remove_file(entry.path())?;
+            } else if about.modified()?.elapsed().is_ok_and(|age| age > TMP_AGE) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
         }
         Ok(())
     }
@@ -107,15 +128,23 @@ impl Store {
     /// nothing is kept.
     pub async fn add_photo(&self, mut upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
         let hex = sha256_hex.to_owned();
+        if self.find_photo(&hex).await?.is_some_and(|p| p.erased) {
+            return Err(erased(&hex));
+        }
         let original = self.original_path(&hex);
         let preview = self.preview_path(&hex);
+        let tmp = self.dir.join("tmp");
         let bytes = upload.bytes;
+        let turn = self.decoding.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?;
         let seal = move || {
+            let _turn = turn;
             let photo = upload.check(&hex, &limits)?;
             if let Some(copy) = &photo.preview {
-                write_durably(&preview, copy)?;
+                let mut made = Upload::begin(&tmp, copy.len() as u64)?;
+                made.write(copy)?;
+                made.seal(&preview)?;
             }
-            rename_durably(&upload.path, &original)?;
+            upload.seal(&original)?;
             Ok::<_, Error>((hex, photo))
         };
         // Decoding takes a core for a moment: off the threads that serve.
@@ -132,16 +161,20 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn find_photo(&self, sha256_hex: &str) -> Result<Option<StoredPhoto>> {
         let key = hex::decode(sha256_hex).unwrap_or_default();
-        let row: Option<(String, i64, bool)> =
-            sqlx::query_as("select media_type, bytes, preview from photo where sha256 = $1")
-                .bind(key)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(read_error)?;
-        Ok(row.map(|(media_type, bytes, preview)| StoredPhoto {
+        let row: Option<(String, i64, bool, bool)> = sqlx::query_as(
+            "select media_type, bytes, preview,
+               exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo')
+             from photo p where sha256 = $1",
+        )
+        .bind(key)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(read_error)?;
+        Ok(row.map(|(media_type, bytes, preview, erased)| StoredPhoto {
             media_type,
             bytes: bytes.unsigned_abs(),
             preview,
+            erased,
         }))
     }
 
@@ -167,6 +200,11 @@ impl Store {
     }
 }
 
+/// The answer to whoever asks for, or brings, a photo that was erased.
+fn erased(sha256_hex: &str) -> Error {
+    Error::Gone(format!("photo {sha256_hex} was erased by law (已依法删除)"))
+}
+
 fn known_photo(tx: &Tx<'_>, hex: &str) -> Result<Option<Added>> {
     let key = hex::decode(hex).unwrap_or_default();
     let known: Option<(u64,)> = tx.find("select entry from photo where sha256 = ?1", (key,))?;
@@ -189,6 +227,9 @@ fn add_photo(
         bytes,
         media_type: photo.media_type.into(),
         received_at,
+        width: photo.width,
+        height: photo.height,
+        copy: photo.preview.as_ref().map(|copy| hex::encode(Sha256::digest(copy))),
     };
     let receipt = tx.append(&entry, hex, &[])?;
     let key = hex::decode(hex).unwrap_or_default();
@@ -198,24 +239,4 @@ fn add_photo(
         (key, receipt.index, photo.media_type, bytes, photo.width, photo.height, photo.preview.is_some()),
     )?;
     Ok(Added { receipt, new: true })
-}
-
-/// Renames into a hash folder and makes the name durable. The same bytes may lie there already: they are the same.
-fn rename_durably(from: &Path, to: &Path) -> Result<()> {
-    let folder = to.parent().unwrap_or(to);
-    if !folder.is_dir() {
-        std::fs::create_dir_all(folder)?;
-        sync_dir(folder.parent().unwrap_or(folder))?;
-    }
-    std::fs::rename(from, to)?;
-    sync_dir(folder)
-}
-
-fn write_durably(to: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = to.with_extension(format!("{}.tmp", uuid::Uuid::new_v4()));
-    std::fs::create_dir_all(to.parent().unwrap_or(to))?;
-    let mut file = File::create_new(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    rename_durably(&temporary, to)
 }

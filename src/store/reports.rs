@@ -1,4 +1,4 @@
-//! Reports, corrections and patrols: record, idempotency key and entry in one transaction.
+//! Reports and patrols: record, idempotency key and entry in one transaction.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Match, Place};
-use crate::patrol::correction::{self, Amendment, CorrectionAction, CorrectionBody, NO_OUTFALL};
+use crate::patrol::ReportKind;
+use crate::patrol::correction::NO_OUTFALL;
 use crate::patrol::report::{NewReport, Record, locate};
 use crate::patrol::walk::NewPatrol;
 
@@ -34,28 +35,6 @@ impl Store {
     /// `Conflict` if the id is taken by other bytes; `Unavailable`, `NoSpace` if it could not be made durable.
     pub async fn add_report(&self, report: NewReport) -> Result<Added> {
         self.writer.run(move |tx| add_report(tx, &report)).await
-    }
-
-    /// Adds a correction of the report `id`, judged by the place with `place_hash`, whose index is `locator`.
-    ///
-    /// # Errors
-    /// `NotFound` for an unknown report, `Conflict` for a withdrawn one or a taken id, `Invalid` if the corrected
-    /// report would not be accepted.
-    pub async fn add_correction(
-        &self,
-        id: Uuid,
-        body: Vec<u8>,
-        correction: CorrectionBody,
-        place_hash: Hash,
-        locator: Arc<Locator>,
-    ) -> Result<Added> {
-        let received_at = self.clock.now();
-        self.writer
-            .run(move |tx| {
-                let judge = Judge { place_hash, locator: &locator, received_at };
-                add_correction(tx, id, &body, &correction, &judge)
-            })
-            .await
     }
 
     /// Adds a patrol.
@@ -165,7 +144,7 @@ pub(super) fn payloads(
     Ok(all)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     to_vec(value).map_err(|e| Error::Internal(e.to_string()))
 }
 
@@ -204,13 +183,50 @@ fn add_report(tx: &mut Tx<'_>, r: &NewReport) -> Result<Added> {
 }
 
 /// What of a report stays over its versions.
-struct SightingRow<'a> {
-    report: Uuid,
-    first_entry: u64,
-    received_at: Timestamp,
-    person: &'a str,
-    patrol: Option<Uuid>,
-    withdrawn: bool,
+pub(super) struct SightingRow<'a> {
+    pub report: Uuid,
+    pub first_entry: u64,
+    pub received_at: Timestamp,
+    pub person: &'a str,
+    pub patrol: Option<Uuid>,
+    pub withdrawn: bool,
+}
+
+/// What the row of a sighting holds of its newest record and of where that lies.
+#[derive(Debug, PartialEq)]
+pub(super) struct Derived {
+    pub kind: ReportKind,
+    pub observed_ms: i64,
+    pub outfall: Option<String>,
+    pub outfall_chosen: bool,
+    pub sector: Option<String>,
+    pub lng: Option<f64>,
+    pub lat: Option<f64>,
+}
+
+/// Of an erased record nothing is left: the sighting stands at the time it was received.
+pub(super) fn derive(record: Option<&Record>, geotag: Option<&Geotag>, received_ms: i64) -> Derived {
+    let Some(record) = record else {
+        return Derived {
+            kind: ReportKind::Other,
+            observed_ms: received_ms,
+            outfall: None,
+            outfall_chosen: false,
+            sector: None,
+            lng: None,
+            lat: None,
+        };
+    };
+    let (outfall, outfall_chosen) = outfall_of(record, geotag);
+    Derived {
+        kind: record.kind,
+        observed_ms: record.seen_at.as_millisecond(),
+        outfall: outfall.map(str::to_owned),
+        outfall_chosen,
+        sector: geotag.and_then(|g| g.sector.clone()),
+        lng: geotag.map(|g| g.wgs84.lng),
+        lat: geotag.map(|g| g.wgs84.lat),
+    }
 }
 
 /// The outfall a record counts for, and whether a person chose it.
@@ -223,7 +239,7 @@ fn outfall_of<'a>(record: &'a Record, geotag: Option<&'a Geotag>) -> (Option<&'a
     }
 }
 
-fn write_version(
+pub(super) fn write_version(
     tx: &Tx<'_>,
     row: &SightingRow<'_>,
     entry: u64,
@@ -247,7 +263,7 @@ fn write_version(
             (report, seq, bytes),
         )?;
     }
-    let (outfall, chosen) = outfall_of(record, geotag);
+    let d = derive(Some(record), geotag, row.received_at.as_millisecond());
     tx.exec(
         "insert or replace into sighting (report, first_entry, head_entry, kind, observed_ms, received_ms, person,
            patrol, outfall, outfall_chosen, sector, lng, lat, place_hash, withdrawn)
@@ -256,16 +272,16 @@ fn write_version(
             report,
             row.first_entry,
             entry,
-            record.kind.as_str(),
-            record.seen_at.as_millisecond(),
+            d.kind.as_str(),
+            d.observed_ms,
             row.received_at.as_millisecond(),
             row.person,
             row.patrol.map(Uuid::into_bytes),
-            outfall,
-            chosen,
-            geotag.and_then(|g| g.sector.as_deref()),
-            geotag.map(|g| g.wgs84.lng),
-            geotag.map(|g| g.wgs84.lat),
+            d.outfall,
+            d.outfall_chosen,
+            d.sector,
+            d.lng,
+            d.lat,
             place_hash,
             row.withdrawn
         ],
@@ -278,101 +294,6 @@ fn add_geotag(tx: &Tx<'_>, entry: u64, place_hash: &Hash, geotag: &Geotag) -> Re
         "insert into geotag (entry, place_hash, result) values (?1, ?2, ?3) on conflict do nothing",
         (entry, place_hash, result),
     )
-}
-
-/// By what a version is judged.
-struct Judge<'a> {
-    place_hash: Hash,
-    locator: &'a Locator,
-    received_at: Timestamp,
-}
-
-fn add_correction(
-    tx: &mut Tx<'_>,
-    report: Uuid,
-    body: &[u8],
-    c: &CorrectionBody,
-    judge: &Judge<'_>,
-) -> Result<Added> {
-    let body_sha256: Hash = Sha256::digest(body).into();
-    if let Some(receipt) = known_submission(tx, c.id, &body_sha256)? {
-        let of_report: (bool,) = tx.row(
-            "select exists (select 1 from report_version where report = ?1 and entry = ?2)",
-            (report.as_bytes(), receipt.index),
-        )?;
-        if !of_report.0 {
-            return Err(Error::Conflict(format!("id {} is taken by a correction of another report", c.id)));
-        }
-        return Ok(Added { receipt, new: false });
-    }
-    let (row, old_entry, old) = head_of(tx, report)?;
-    let (record, changed, geotag) = correction::apply(c, &old, judge.received_at, judge.locator)?;
-    let note = c.amend.as_ref().and_then(|a: &Amendment| a.note.as_ref());
-    let texts = [("note", note), ("name", c.person.name.as_ref()), ("reason", Some(&c.reason))];
-    let payloads = payloads(json(&record)?, &body_sha256, texts)?;
-    let entry = Entry::Correction {
-        v: FORMAT,
-        id: c.id,
-        report,
-        replaces: old_entry,
-        action: c.action.as_str().into(),
-        changed,
-        received_at: judge.received_at,
-        person: c.person.id.clone(),
-        commit: entry::commit(&payloads),
-        photos: record.photos.clone(),
-    };
-    let receipt = tx.append(&entry, &c.id.to_string(), &payloads)?;
-    tx.exec("insert into submission (id, entry) values (?1, ?2)", (c.id.as_bytes(), receipt.index))?;
-    let row = SightingRow {
-        withdrawn: c.action == CorrectionAction::Withdraw,
-        person: &row.person,
-        ..row.borrowed()
-    };
-    write_version(tx, &row, receipt.index, c.action.as_str(), &record, geotag.as_ref(), &judge.place_hash)?;
-    Ok(Added { receipt, new: true })
-}
-
-struct OwnedRow {
-    report: Uuid,
-    first_entry: u64,
-    received_at: Timestamp,
-    person: String,
-    patrol: Option<Uuid>,
-}
-
-impl OwnedRow {
-    fn borrowed(&self) -> SightingRow<'_> {
-        SightingRow {
-            report: self.report,
-            first_entry: self.first_entry,
-            received_at: self.received_at,
-            person: &self.person,
-            patrol: self.patrol,
-            withdrawn: false,
-        }
-    }
-}
-
-fn head_of(tx: &Tx<'_>, report: Uuid) -> Result<(OwnedRow, u64, Record)> {
-    let key = report.as_bytes();
-    let row: Option<(u64, u64, i64, String)> = tx.find(
-        "select first_entry, head_entry, received_ms, person from sighting where report = ?1",
-        (key,),
-    )?;
-    let (first_entry, head, received_ms, person) =
-        row.ok_or_else(|| Error::NotFound(format!("report {report}")))?;
-    let (withdrawn, patrol): (bool, Option<[u8; 16]>) =
-        tx.row("select withdrawn, patrol from sighting where report = ?1", (key,))?;
-    if withdrawn {
-        return Err(Error::Conflict(format!("report {report} was withdrawn; submit a new one")));
-    }
-    let (body,): (Vec<u8>,) = tx
-        .find("select body from payload where entry = ?1 and name = 'record'", (head,))?
-        .ok_or_else(|| Error::Conflict(format!("report {report} was erased by law (已依法删除)")))?;
-    let patrol = patrol.map(Uuid::from_bytes);
-    let received_at = crate::clock::from_ms(received_ms);
-    Ok((OwnedRow { report, first_entry, received_at, person, patrol }, head, read_record(&body)?))
 }
 
 fn add_patrol(tx: &mut Tx<'_>, p: &NewPatrol) -> Result<Added> {
@@ -428,16 +349,17 @@ fn judge_again(tx: &mut Tx<'_>, place: &Place, locator: &Locator, step: u32) -> 
     for (report, head) in &heads {
         let body: Option<(Vec<u8>,)> =
             tx.find("select body from payload where entry = ?1 and name = 'record'", (head,))?;
-        // An erased record cannot be judged again; its old result stays.
+        // An erased record cannot be judged again; the place is noted all the same.
         let record = body.map(|(b,)| read_record(&b)).transpose()?;
         let geotag = record.as_ref().and_then(|r| locate(r, locator));
         if let Some(g) = &geotag {
             add_geotag(tx, *head, &place.hash, g)?;
         }
-        let chosen = record.as_ref().map_or((None, false), |r| outfall_of(r, geotag.as_ref()));
+        // No time received is needed: only what the place decides is written.
+        let d = derive(record.as_ref(), geotag.as_ref(), 0);
         tx.exec(
             "update sighting set place_hash = ?2, outfall = ?3, outfall_chosen = ?4, sector = ?5 where report = ?1",
-            (report, place.hash, chosen.0, chosen.1, geotag.as_ref().and_then(|g| g.sector.as_deref())),
+            (report, place.hash, d.outfall, d.outfall_chosen, d.sector),
         )?;
     }
     Ok(heads.len() as u64)

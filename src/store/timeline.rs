@@ -15,9 +15,9 @@ use crate::casework::{SewageSigns, level_of};
 use crate::clock::{beijing_minute, from_ms};
 use crate::error::{Error, Result};
 use crate::evidence::timeline::{
-    After, EntryRef, Filter, Located, Named, Page, Row, Rules, Sighting, Summary, Timeline,
+    After, ERASED, EntryRef, Filter, Located, Named, Page, PhotoRef, Row, Rules, Sighting, Summary, Timeline,
 };
-use crate::lake::{Geotag, Match, Place};
+use crate::lake::{Crs, Geotag, Match, Place, crs};
 use crate::patrol::ReportKind;
 use crate::patrol::report::Record;
 use crate::water::rain::Weather;
@@ -264,6 +264,7 @@ fn sighting(row: &SqliteRow, place: &Place, rules: &Rules) -> Result<Sighting> {
         patrol: bytes("patrol")?.map(|b| uuid_of(&b)),
         position: record_ref.and_then(|r| located(r, geotag.as_ref())),
         no_position: record_ref.and_then(|r| r.no_position.clone()),
+        patch: record_ref.and_then(patch),
         sector: text("sector")?.map(|code| named(code, |c| sector_name(place, c))),
         outfall: outfall.map(|code| named(code, |c| outfall_name(place, c))),
         unit: unit.map(|code| named(code.to_owned(), |c| unit_name(place, c))),
@@ -298,8 +299,7 @@ fn uuid_of(bytes: &[u8]) -> Uuid {
 
 fn located(r: &Record, geotag: Option<&Geotag>) -> Option<Located> {
     let p = r.position.as_ref()?;
-    let at =
-        geotag.map_or_else(|| crate::lake::crs::to_wgs84(p.crs, p.lng, p.lat).ok(), |g| Some(g.wgs84))?;
+    let at = geotag.map_or_else(|| crs::to_wgs84(p.crs, p.lng, p.lat).ok(), |g| Some(g.wgs84))?;
     Some(Located {
         lng: at.lng,
         lat: at.lat,
@@ -310,6 +310,13 @@ fn located(r: &Record, geotag: Option<&Geotag>) -> Option<Located> {
         shore_m: geotag.map(|g| g.shore_m),
         in_lake: geotag.map(|g| g.in_lake),
     })
+}
+
+/// The drawn patch, in WGS-84; its ring stands in the reference system of the report's position.
+fn patch(r: &Record) -> Option<Vec<[f64; 2]>> {
+    let ring = r.hyacinth.as_ref()?.polygon.as_ref()?;
+    let from = r.position.as_ref().map_or(Crs::Wgs84, |p| p.crs);
+    ring.iter().map(|[lng, lat]| crs::to_wgs84(from, *lng, *lat).ok().map(|at| [at.lng, at.lat])).collect()
 }
 
 fn facts(r: &Record) -> Vec<crate::evidence::timeline::Fact> {
@@ -380,8 +387,11 @@ fn settle_level(s: &mut Sighting, rules: &Rules) {
     if s.kind == ReportKind::SewageOutflow && s.withdrawn.is_none() {
         s.level = level_of(photos, s.weather, &s.signs, rules.nh3n_limit_mg_l);
     }
-    if s.photos.iter().any(|p| !p.stored) {
+    if s.photos.iter().any(PhotoRef::is_missing) {
         s.flags.push("照片未到".into());
+    }
+    if s.photos.iter().any(|p| p.erased) {
+        s.flags.push(format!("照片{ERASED}"));
     }
 }
 

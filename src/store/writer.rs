@@ -35,6 +35,8 @@ impl Writer {
         let (committed, _) = watch::channel(0);
         let this = Self { jobs, broken: Arc::clone(&broken), committed: committed.clone() };
         let run = move || {
+            // Also when a command panics: then no writing thread is left, and /readyz must say so.
+            let _ended = Ended(Arc::clone(&broken), committed.clone());
             let mut group = Vec::with_capacity(GROUP);
             while queue.blocking_recv_many(&mut group, GROUP) > 0 {
                 if broken.load(Ordering::SeqCst) {
@@ -88,6 +90,16 @@ impl Writer {
     }
 }
 
+/// Says, when the writing thread ends however it ends, that nothing is written any more.
+struct Ended(Arc<AtomicBool>, watch::Sender<u64>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.send_modify(|n| *n += 1);
+    }
+}
+
 fn again(error: &Error) -> Error {
     match error {
         Error::NoSpace(m) => Error::NoSpace(m.clone()),
@@ -117,15 +129,16 @@ fn begin_and_run(conn: &Connection, group: &mut Vec<Job>, answers: &mut Vec<Answ
     let begun = conn.execute_batch("begin immediate").map_err(store_error).and_then(|()| Tx::begin(conn));
     match begun {
         Ok(mut tx) => {
-            answers.extend(group.drain(..).map(|job| job(Some(&mut tx))));
-            tx.save_head()?;
-            // SQLite takes the whole transaction back when a statement meets a full or failing disk.
+            // SQLite takes the whole transaction back when a statement meets a full or failing disk. A command after
+            // that would commit by itself, at a place behind entries that are gone.
+            answers.extend(group.drain(..).map(|job| job((!conn.is_autocommit()).then_some(&mut tx))));
             if conn.is_autocommit() {
                 return Err(tx
                     .grave
                     .take()
                     .unwrap_or_else(|| Error::Internal("the transaction was lost".into())));
             }
+            tx.save_head()?;
             conn.execute_batch("commit").map_err(store_error)
         }
         Err(error) => {
@@ -133,6 +146,16 @@ fn begin_and_run(conn: &Connection, group: &mut Vec<Job>, answers: &mut Vec<Answ
             Err(error)
         }
     }
+}
+
+/// Runs a command in the transaction that stands open on `conn`.
+pub(super) fn in_transaction(
+    conn: &Connection,
+    command: impl FnOnce(&mut Tx<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut tx = Tx::begin(conn)?;
+    command(&mut tx)?;
+    tx.save_head()
 }
 
 /// What went wrong in SQLite, by what the caller can do. A commit that fails for another reason than space or a
@@ -189,7 +212,13 @@ impl<'c> Tx<'c> {
     fn failed(&self, error: rusqlite::Error) -> Error {
         let error = store_error(error);
         if self.conn.is_autocommit() {
-            *self.grave.borrow_mut() = Some(again(&error));
+            // The first says why; what fails after it only finds no transaction. An I/O error stays one: it ends the
+            // writing for good.
+            let why = match &error {
+                Error::Internal(m) => Error::Internal(m.clone()),
+                other => again(other),
+            };
+            self.grave.borrow_mut().get_or_insert(why);
         }
         error
     }
@@ -285,7 +314,7 @@ pub(super) fn open_writing(path: &Path) -> Result<Connection> {
     conn.execute_batch(
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full;
          pragma foreign_keys = on; pragma cache_size = -16000; pragma temp_store = memory;
-         pragma journal_size_limit = 67108864;",
+         pragma journal_size_limit = 67108864; pragma secure_delete = on;",
     )
     .map_err(store_error)?;
     let (mode, sync): (String, i64) = conn
@@ -300,5 +329,72 @@ pub(super) fn open_writing(path: &Path) -> Result<Connection> {
             path.display()
         )));
     }
+    settle(&conn)?;
     Ok(conn)
+}
+
+/// Brings to the disk what a killed process, or one whose sync failed, left in the write-ahead log: it reads as
+/// committed and may be in memory alone, and who sends it again gets its receipt. A checkpoint syncs the log, writes its
+/// pages into the database and syncs that.
+fn settle(conn: &Connection) -> Result<()> {
+    match conn.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())).map_err(store_error) {
+        // The log was synced before there was no room for its pages. Reading must be possible on a full disk.
+        Err(Error::NoSpace(_)) => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    /// A command that appends one entry, and where its answer goes.
+    fn adds(hash: &str, payload: Vec<u8>) -> (Job, oneshot::Receiver<bool>) {
+        let (answer, answered) = oneshot::channel();
+        let hash = hash.to_owned();
+        let job: Job = Box::new(move |tx| {
+            let entry = Entry::Place { v: 1, received_at: Clock::System.now(), hash };
+            let payload = Payload::new("record", payload).unwrap();
+            let added = tx.is_some_and(|tx| tx.apart(|tx| tx.append(&entry, "place", &[payload])).is_ok());
+            Box::new(move |failed| answer.send(added && failed.is_none()).unwrap())
+        });
+        (job, answered)
+    }
+
+    fn rows(conn: &Connection) -> (u64, u64) {
+        conn.query_row("select (select count(*) from entry), size from log_head", [], |r| {
+            Ok((r.get(0)?, r.get(1)?))
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_disk_that_is_full_in_the_middle_of_a_group_takes_the_whole_group_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jijia.db");
+        let conn = open_writing(&path).unwrap();
+        crate::store::migrate(&conn, &Clock::System, &path).unwrap();
+        let group = |large: usize| -> (Vec<Job>, Vec<_>) {
+            [adds("a", vec![0; 10]), adds("b", vec![0; large]), adds("c", vec![0; 10])].into_iter().unzip()
+        };
+        let (mut jobs, answers) = group(10);
+        commit_group(&conn, &mut jobs).unwrap();
+        assert!(answers.into_iter().all(|a| a.blocking_recv().unwrap()));
+        assert_eq!(rows(&conn), (3, 3));
+        // A few pages more and no further: what SQLite meets on a full disk.
+        let pages: u64 = conn.query_row("pragma page_count", [], |r| r.get(0)).unwrap();
+        conn.query_row(&format!("pragma max_page_count = {}", pages + 5), [], |_| Ok(())).unwrap();
+        let (mut jobs, answers) = group(100_000);
+        let failed = commit_group(&conn, &mut jobs).unwrap_err();
+        assert!(matches!(failed, Error::NoSpace(_)), "{failed}");
+        assert!(answers.into_iter().all(|a| !a.blocking_recv().unwrap()));
+        assert_eq!(rows(&conn), (3, 3), "none of them, not the third either");
+        // With room again the next group is taken.
+        conn.query_row("pragma max_page_count = 1000000", [], |_| Ok(())).unwrap();
+        let (mut jobs, answers) = group(100_000);
+        commit_group(&conn, &mut jobs).unwrap();
+        assert!(answers.into_iter().all(|a| a.blocking_recv().unwrap()));
+        assert_eq!(rows(&conn), (6, 6));
+    }
 }

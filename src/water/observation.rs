@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// How far a value has been processed (原始 / 已审核).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,7 +40,7 @@ impl Value {
     /// A number that came as a number.
     #[must_use]
     pub fn number(number: f64) -> Self {
-        Self { number: Some(number), text: None }
+        Self { number: Some(unsigned_zero(number)), text: None }
     }
 
     /// Text that stands for a missing value: kept as it came, never a number.
@@ -50,6 +52,7 @@ impl Value {
     /// A number that came as text; the text is kept only where it says more than the number.
     #[must_use]
     pub fn from_text(number: f64, text: &str) -> Self {
+        let number = unsigned_zero(number);
         let shortest = number.to_string();
         Self { number: Some(number), text: (shortest != text).then(|| text.into()) }
     }
@@ -63,6 +66,11 @@ impl Value {
             (None, None) => String::new(),
         }
     }
+}
+
+/// SQLite keeps no sign of a zero, so a row with -0 could not be hashed again; as text the sign stays.
+fn unsigned_zero(number: f64) -> f64 {
+    number + 0.0
 }
 
 /// One accepted value, on its way into the store. Unit and property are ours (`water::property`).
@@ -86,7 +94,9 @@ pub struct NewObservation {
 
 impl NewObservation {
     /// The canonical row that is hashed into the batch's root: a JSON array of station, property, unit, processing,
-    /// time in ms, value as received, mark. Written by hand because this is the hot path; the texts are escaped.
+    /// time in ms, value, mark where there is one. The value is the number as text, or the text as received, or both
+    /// (`["8.120",8.12]`) where a number came with a text of its own: charts are drawn from the number. Written by hand
+    /// because this is the hot path; the texts are escaped.
     pub fn canonical(&self, out: &mut Vec<u8>) {
         use std::io::Write;
         out.push(b'[');
@@ -96,13 +106,19 @@ impl NewObservation {
         }
         // Writing to a Vec cannot fail.
         let _ = write!(out, "\"{}\",{},", self.processing.as_str(), self.at_ms);
-        match (&self.value.text, self.value.number) {
-            (Some(text), _) => push_json(text, out),
-            (None, Some(number)) => {
-                let _ = write!(out, "\"{number}\"");
+        let _ = match (&self.value.text, self.value.number) {
+            (Some(text), None) => {
+                push_json(text, out);
+                Ok(())
             }
-            (None, None) => out.extend_from_slice(b"\"\""),
-        }
+            (Some(text), Some(number)) => {
+                out.push(b'[');
+                push_json(text, out);
+                write!(out, ",{number}]")
+            }
+            (None, Some(number)) => write!(out, "\"{number}\""),
+            (None, None) => write!(out, "\"\""),
+        };
         if let Some(mark) = &self.mark {
             out.push(b',');
             push_json(mark, out);
@@ -123,7 +139,7 @@ fn push_json(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// A message that could not become observations. Kept with its raw bytes; never evidence.
+/// A message that could not become observations. Kept with its raw bytes; no value is taken from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
     /// Which door it came by: `mqtt`, `influx`.
@@ -134,6 +150,20 @@ pub struct DeadLetter {
     pub reason: String,
     /// The bytes.
     pub raw: Vec<u8>,
+}
+
+impl DeadLetter {
+    /// The canonical form that is hashed into the root of the commit's dead letters: a JSON array of source, topic,
+    /// reason, and the bytes in base64 (RFC 4648, section 4).
+    ///
+    /// # Errors
+    /// `Internal`, which does not happen: texts always serialise.
+    pub fn canonical(&self) -> Result<Vec<u8>> {
+        use base64::Engine;
+        let raw = base64::engine::general_purpose::STANDARD.encode(&self.raw);
+        serde_json::to_vec(&(&self.source, &self.topic, &self.reason, raw))
+            .map_err(|e| Error::Internal(e.to_string()))
+    }
 }
 
 /// What one commit of one source brings.
@@ -179,7 +209,7 @@ mod tests {
                 "mg/L",
                 "raw",
                 1_787_360_400_000_i64,
-                "8.120",
+                ["8.120", 8.12],
                 "探头\\离水"
             ])
         );

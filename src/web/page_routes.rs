@@ -19,7 +19,9 @@ use crate::clock::{beijing, beijing_words};
 use crate::error::Error;
 use crate::evidence::overview::Overview;
 use crate::evidence::timeline::Named;
-use crate::picture::{Canvas, MapMarks, OutfallMark, SectorMark, StationMark, TimelinePictures, map};
+use crate::picture::{
+    Canvas, MapMarks, OutfallMark, SectorMark, StationMark, TimelinePictures, map, patches,
+};
 
 /// Days that the timeline page shows when nothing is asked.
 const DEFAULT_DAYS: i64 = 30;
@@ -110,7 +112,7 @@ fn overview_marks(view: &Overview) -> MapMarks {
         outfalls: outfalls.collect(),
         stations: stations.collect(),
         sightings: sightings.collect(),
-        patches: Vec::new(),
+        patches: patches(view.feed.iter().filter(|s| s.withdrawn.is_none())),
     }
 }
 
@@ -197,7 +199,7 @@ async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
     let sighting = app.store.get_sighting(id, &app.place, &app.rules).await?;
     let versions = app.store.list_versions(id).await?;
     let head = app.store.log_head().await?;
-    let mut marks = MapMarks::default();
+    let mut marks = MapMarks { patches: patches(std::iter::once(&sighting)), ..MapMarks::default() };
     if let (Some(p), None) = (&sighting.position, &sighting.withdrawn) {
         marks.sightings.push(crate::picture::SightingMark {
             at: crate::lake::Wgs84 { lng: p.lng, lat: p.lat },

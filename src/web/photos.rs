@@ -18,6 +18,7 @@ use crate::store::Upload;
 #[utoipa::path(put, path = "/api/v1/photos/{sha256}", tag = "photos", params(("sha256" = String, Path)),
     request_body(content_type = "image/*", description = "JPEG, PNG, WebP or HEIC, the original bytes"),
     responses((status = 201, body = Receipt), (status = 200, body = Receipt),
+        (status = 410, body = Problem, description = "已依法删除"),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn put_photo(
     State(app): State<App>,
@@ -56,7 +57,8 @@ async fn take(
 
 /// The sealed original, byte for byte.
 #[utoipa::path(get, path = "/api/v1/photos/{sha256}", tag = "photos", params(("sha256" = String, Path)),
-    responses((status = 200, content_type = "image/*", description = "The original"), (status = 404, body = Problem)))]
+    responses((status = 200, content_type = "image/*", description = "The original"),
+        (status = 404, body = Problem), (status = 410, body = Problem, description = "已依法删除")))]
 pub(super) async fn get_photo(
     State(app): State<App>,
     Path(sha256): Path<String>,
@@ -68,7 +70,8 @@ pub(super) async fn get_photo(
 
 /// The viewers' copy: JPEG, long edge at most 1000, without any metadata. HEIC has none.
 #[utoipa::path(get, path = "/api/v1/photos/{sha256}/preview", tag = "photos", params(("sha256" = String, Path)),
-    responses((status = 200, content_type = "image/jpeg", description = "The copy"), (status = 404, body = Problem)))]
+    responses((status = 200, content_type = "image/jpeg", description = "The copy"),
+        (status = 404, body = Problem), (status = 410, body = Problem, description = "已依法删除")))]
 pub(super) async fn get_preview(
     State(app): State<App>,
     Path(sha256): Path<String>,
@@ -81,10 +84,12 @@ pub(super) async fn get_preview(
 
 async fn found(app: &App, sha256: &str) -> Result<crate::store::StoredPhoto, Error> {
     check_sha256(sha256).map_err(|_| Error::NotFound(format!("photo {sha256}")))?;
-    app.store
-        .find_photo(sha256)
-        .await?
-        .ok_or_else(|| Error::NotFound(format!("photo {sha256}: has not come")))
+    let found = app.store.find_photo(sha256).await?;
+    let photo = found.ok_or_else(|| Error::NotFound(format!("photo {sha256}: has not come")))?;
+    if photo.erased {
+        return Err(Error::Gone(format!("photo {sha256} was erased by law (已依法删除)")));
+    }
+    Ok(photo)
 }
 
 async fn send(

@@ -73,6 +73,7 @@ impl From<&Error> for Problem {
         let (status, code, title) = match error {
             Error::Invalid { .. } => (422, "invalid", "输入有误"),
             Error::NotFound(_) => (404, "not_found", "没有找到"),
+            Error::Gone(_) => (410, "gone", "已依法删除"),
             Error::Conflict(_) => (409, "conflict", "有冲突"),
             Error::TooLarge { .. } => (413, "too_large", "太大"),
             Error::Unsupported { .. } => (415, "unsupported", "不支持的类型"),
@@ -85,9 +86,11 @@ impl From<&Error> for Problem {
             | Error::TooLarge { field, message }
             | Error::Unsupported { field, message } => (Some(field.clone()), message.clone()),
             Error::Internal(_) => (None, "internal error; the log of the server says more".to_owned()),
-            Error::NotFound(m) | Error::Conflict(m) | Error::Unavailable(m) | Error::NoSpace(m) => {
-                (None, m.clone())
-            }
+            Error::NotFound(m)
+            | Error::Gone(m)
+            | Error::Conflict(m)
+            | Error::Unavailable(m)
+            | Error::NoSpace(m) => (None, m.clone()),
         };
         Self { status, code, title, detail, field: field.filter(|f| !f.is_empty()) }
     }

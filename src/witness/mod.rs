@@ -105,6 +105,9 @@ impl Witness {
         // Held to the end: between the look at what is known and its replacement no other request may come.
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(denial) = request.check(&log.keys, log.known.as_ref()) {
+            if matches!(denial, Denial::Forked(_) | Denial::Unproved) {
+                log.keep_denied(&request)?;
+            }
             return Ok(Verdict::Denied(denial));
         }
         let line = request.checkpoint.cosign(&self.key, now)?;
@@ -127,5 +130,17 @@ impl Log {
             return Err(Error::Unavailable(format!("{} is that of {other}", file.display())));
         }
         Ok(Self { keys: Vec::new(), file, known })
+    }
+
+    /// A head that is signed and does not continue what is known may be the proof that the log was forged: the newest
+    /// such request is kept beside the state, as it came.
+    fn keep_denied(&self, request: &AddCheckpoint) -> Result<()> {
+        let file = self.file.with_extension("denied");
+        let head = request.checkpoint.checkpoint();
+        tracing::error!(
+            origin = %head.origin, size = head.size, kept = %file.display(),
+            "signed, and not proved to continue what was cosigned"
+        );
+        durable::write(&file, request.to_string().as_bytes(), false)
     }
 }

@@ -99,17 +99,10 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Bytes) -> Res
         Ok(Verdict::Cosigned(line)) => line.to_string().into_response(),
         Ok(Verdict::Unreadable(error)) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
         Ok(Verdict::UnknownLog) => StatusCode::NOT_FOUND.into_response(),
-        Ok(Verdict::Denied(denial)) => {
-            if matches!(denial, Denial::Forked(_) | Denial::Unproved) {
-                tracing::error!(?denial, "a log has signed what does not continue what was cosigned");
-            }
-            match denial {
-                Denial::Unsigned => StatusCode::FORBIDDEN.into_response(),
-                Denial::Backwards => StatusCode::BAD_REQUEST.into_response(),
-                Denial::Stale(known) | Denial::Forked(known) => size(known),
-                Denial::Unproved => StatusCode::UNPROCESSABLE_ENTITY.into_response(),
-            }
-        }
+        Ok(Verdict::Denied(Denial::Unsigned)) => StatusCode::FORBIDDEN.into_response(),
+        Ok(Verdict::Denied(Denial::Backwards)) => StatusCode::BAD_REQUEST.into_response(),
+        Ok(Verdict::Denied(Denial::Stale(known) | Denial::Forked(known))) => size(known),
+        Ok(Verdict::Denied(Denial::Unproved)) => StatusCode::UNPROCESSABLE_ENTITY.into_response(),
         Err(error) => {
             tracing::error!(%error, "nothing was cosigned");
             StatusCode::SERVICE_UNAVAILABLE.into_response()

@@ -305,6 +305,7 @@ fn of_too_many_photos_the_strongest_are_shown_and_it_is_said() {
         let photo = |i: usize| PhotoRef {
             sha256: format!("{n:03}{i:061}"),
             stored: true,
+            erased: false,
             preview: true,
             width: None,
             height: None,

@@ -2,6 +2,7 @@
 
 use jijia::document::{geojson, table};
 use jijia::evidence::timeline::Row;
+use jijia::picture::MapMarks;
 use serde_json::Value;
 
 use crate::sample::{Sample, sample};
@@ -84,4 +85,24 @@ fn geojson_states_its_cut_off_and_keeps_what_has_no_position() {
     assert!(first["properties"].get("person").is_none());
     let nowhere = value["features"].as_array().unwrap().iter().find(|f| f["geometry"].is_null()).unwrap();
     assert_eq!(nowhere["properties"]["no_position"], "手机定位未开启");
+}
+
+#[test]
+fn a_drawn_patch_is_an_outline_whichever_way_round_it_was_drawn() {
+    let mut timeline = sample().timeline;
+    // Clockwise, as a hand may draw it.
+    let ring = vec![[113.11, 29.40], [113.11, 29.41], [113.12, 29.41], [113.12, 29.40], [113.11, 29.40]];
+    let first = timeline.rows.iter_mut().find_map(|r| if let Row::Sighting(s) = r { Some(s) } else { None });
+    first.unwrap().patch = Some(ring.clone());
+    let mut out = Vec::new();
+    geojson::write(&timeline, &mut out).unwrap();
+    let value: Value = serde_json::from_slice(&out).unwrap();
+    let geometry = &value["features"][0]["geometry"];
+    assert_eq!(geometry["type"], "Polygon");
+    let mut counter_clockwise = ring.clone();
+    counter_clockwise.reverse();
+    assert_eq!(geometry["coordinates"], serde_json::json!([counter_clockwise]));
+    let marks = MapMarks::of(&timeline);
+    assert_eq!(marks.patches.len(), 1);
+    assert_eq!(marks.patches[0].outline.exterior().0[0], ring[0].into());
 }

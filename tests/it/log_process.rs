@@ -1,6 +1,5 @@
 //! The log by the commands and over kills: the program itself, as a process.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,9 @@ use serde_json::Value;
 use tlog_tiles::{Checkpoint, Hash, check_tree};
 
 use crate::cli::jijia;
-use crate::cli_serve::{Serve, answer, refused};
+use crate::cli_serve::refused;
 use crate::log_client::verified;
+use crate::serve::Serve;
 use crate::service::{guard_of, report};
 
 /// `jijia log …` on `data`: what it said.
@@ -27,16 +27,10 @@ fn key(data: &Path) -> String {
     said.lines().find_map(|l| l.strip_prefix("key    ")).unwrap().to_owned()
 }
 
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").unwrap().1
-}
-
-fn post(serve: &Serve, value: &Value) -> String {
-    let (mut line, body) = (serve.connect(), value.to_string());
-    let head =
-        "POST /api/v1/reports HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
-    write!(line, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    answer(line)
+/// Files a report; its index in the log.
+fn post(serve: &Serve, n: u32) -> u64 {
+    let answer = serve.client.post_report(report(n).to_string().as_bytes()).expect("a whole answer");
+    answer.created()["index"].as_u64().unwrap()
 }
 
 /// The newest checkpoint once it is over `size` entries.
@@ -44,20 +38,20 @@ fn signed(serve: &Serve, key: &str, size: u64) -> Checkpoint {
     let begun = Instant::now();
     loop {
         let got = serve.get("/log/checkpoint");
-        if got.starts_with("HTTP/1.1 200") {
-            let checkpoint = verified(body(&got), key);
+        if got.status == 200 {
+            let checkpoint = verified(got.text(), key);
             if checkpoint.size() >= size {
                 return checkpoint;
             }
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{got}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", got.text());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 fn consistent(serve: &Serve, old: &Checkpoint, new: &Checkpoint) {
     let got = serve.get(&format!("/api/v1/log/consistency?from={}&to={}", old.size(), new.size()));
-    let body: Value = serde_json::from_str(body(&got)).unwrap();
+    let body = got.json();
     let hash = |v: &Value| Hash(hex::decode(v.as_str().unwrap()).unwrap().try_into().unwrap());
     let proof = body["hashes"].as_array().unwrap().iter().map(hash).collect();
     check_tree(&proof, new.size(), *new.hash(), old.size(), *old.hash()).unwrap();
@@ -70,7 +64,7 @@ fn killed_again_and_again_the_log_has_one_history() {
     let mut heads: Vec<Checkpoint> = Vec::new();
     let (mut acknowledged, cycles) = (0_u64, 25);
     for cycle in 0..cycles {
-        let serve = Serve::start(dir.path(), &[]);
+        let mut serve = Serve::start(dir.path());
         let key = key(dir.path());
         let newest = signed(&serve, &key, acknowledged);
         if let Some(old) = heads.last() {
@@ -78,10 +72,7 @@ fn killed_again_and_again_the_log_has_one_history() {
         }
         heads.push(newest);
         for n in 0..random.u32(1..6) {
-            let got = post(&serve, &report(cycle * 100 + n));
-            assert!(got.starts_with("HTTP/1.1 201"), "{got}");
-            let receipt: Value = serde_json::from_str(body(&got)).unwrap();
-            acknowledged = receipt["index"].as_u64().unwrap() + 1;
+            acknowledged = post(&serve, cycle * 100 + n) + 1;
         }
         // Anywhere in the half second in which commits are gathered, and in the publication after it.
         std::thread::sleep(Duration::from_millis(random.u64(0..700)));
@@ -96,7 +87,7 @@ fn the_key_is_made_once_for_its_owner_alone_and_the_origin_stays() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("log.key");
-    drop(Serve::start(dir.path(), &[]));
+    drop(Serve::start(dir.path()));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let said = log(dir.path(), "key");
     assert!(said.starts_with("origin jijia.local/evidence\nkey    jijia.local/evidence+"), "{said}");
@@ -126,7 +117,7 @@ fn the_key_is_made_once_for_its_owner_alone_and_the_origin_stays() {
 #[test]
 fn a_new_key_is_named_in_the_log_under_the_signature_of_the_old_one() {
     let dir = tempfile::tempdir().unwrap();
-    let serve = Serve::start(dir.path(), &[]);
+    let serve = Serve::start(dir.path());
     let mut keys = vec![key(dir.path())];
     let mut heads = vec![signed(&serve, &keys[0], 1)];
     for n in 0..3 {
@@ -137,14 +128,13 @@ fn a_new_key_is_named_in_the_log_under_the_signature_of_the_old_one() {
         // Under the old key: the entry that names the new one.
         let named = signed(&serve, &old, heads.last().unwrap().size() + 1);
         let bundle = serve.get(&format!("/log/tile/entries/000.p/{}", named.size()));
+        let bundle = String::from_utf8_lossy(&bundle.body);
         assert!(bundle.contains(&format!("\"old\":\"{old}\",\"new\":\"{new}\"")), "{bundle}");
         // Under the new key: everything after it, by the service that was running all the time.
-        let got = post(&serve, &report(n));
-        assert!(got.starts_with("HTTP/1.1 201"), "{got}");
-        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(post(&serve, n), named.size());
         let begun = Instant::now();
-        while !body(&serve.get("/log/checkpoint")).contains(&format!("\n{}\n", named.size() + 1)) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{}", serve.get("/readyz"));
+        while !serve.get("/log/checkpoint").text().contains(&format!("\n{}\n", named.size() + 1)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{}", serve.get("/readyz").text());
             std::thread::sleep(Duration::from_millis(20));
         }
         let next = signed(&serve, &new, named.size() + 1);

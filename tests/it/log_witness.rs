@@ -15,10 +15,11 @@ use jijia::evidence::note::{Kind, SignerKey};
 use jijia::evidence::proof;
 use jijia::evidence::witness::AddCheckpoint;
 use jijia::publish::{self, Publisher};
+use jijia::store::Store;
 
 use crate::cli::jijia;
-use crate::cli_serve::Serve;
 use crate::log_guard::{self, Log, add, back_up, restored};
+use crate::serve::{self, Serve};
 use crate::service::guard_of;
 
 /// A running `jijia witness`; killed when dropped.
@@ -139,8 +140,9 @@ fn the_services_checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothi
     let witness = Witness::start(&folder, "127.0.0.1:0", &[&key]);
     let (address, vkey) = (witness.address.clone(), witness.vkey.clone());
     let config = configured(dir.path(), &format!("http://{address}/"), &vkey);
-    let serve = Serve::start(&data, &[("JIJIA_CONFIG", &config)]);
-    let newest = || body(&serve.get("/log/checkpoint")).to_owned();
+    let serve = Serve::run(serve::serve(&data).env("JIJIA_CONFIG", &config));
+    let get = |target: &str| serve.get(target).text().to_owned();
+    let newest = || get("/log/checkpoint");
     let size = |checkpoint: &str| checkpoint.lines().nth(1).unwrap().parse::<u64>().unwrap();
     let cosigned = |at_least: u64| {
         let checkpoint = newest();
@@ -152,7 +154,7 @@ fn the_services_checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothi
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
     assert!(now.abs_diff(cosigned_at(&first, &vkey).unwrap()) < 120);
     // The proof of an entry carries the cosignature as well.
-    let proof = body(&serve.get("/api/v1/log/proofs/0")).to_owned();
+    let proof = get("/api/v1/log/proofs/0");
     assert!(cosigned_at(proof.split_once("\n\n").unwrap().1, &vkey).is_some(), "{proof}");
 
     drop(witness);
@@ -165,105 +167,112 @@ fn the_services_checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothi
     rebuild(1);
     let alone = until("published without the witness", || Some(newest()).filter(|c| size(c) > size(&first)));
     assert_eq!(cosigned_at(&alone, &vkey), None);
-    until("the warning", || Some(serve.get("/readyz")).filter(|r| r.contains("witness 水务局: ")));
+    until("the warning", || Some(get("/readyz")).filter(|r| r.contains("witness 水务局: ")));
     // The old entry is still proved with the cosignature that it had.
-    let proof = body(&serve.get("/api/v1/log/proofs/0")).to_owned();
+    let proof = get("/api/v1/log/proofs/0");
     assert!(cosigned_at(proof.split_once("\n\n").unwrap().1, &vkey).is_some(), "{proof}");
 
     let witness = Witness::start(&folder, &address, &[&key]);
     assert_eq!(witness.vkey, vkey);
     until("cosigned again", || cosigned(size(&alone)));
-    until("no warning", || Some(serve.get("/readyz")).filter(|r| r.contains("\"warnings\":[]")));
+    until("no warning", || Some(get("/readyz")).filter(|r| r.contains("\"warnings\":[]")));
 }
 
-/// A log in memory: its requests, as right or as wrong as asked.
-struct Sender {
+/// A history of a log and the key that signs it: requests as right or as wrong as asked.
+struct History {
     key: SignerKey,
     log: Log,
+    store: Store,
 }
 
-impl Sender {
-    async fn request(&self, store: &jijia::store::Store, old: u64, size: u64) -> AddCheckpoint {
-        let (root, proof) = store
-            .with_tiles(|read| {
-                Ok((proof::root(size, &mut *read)?, proof::consistency(old.min(size), size, read)?))
-            })
-            .await
-            .unwrap();
-        let origin = self.key.verifier().name().to_owned();
-        let head = Checkpoint { origin, size, root, extensions: vec![] };
-        AddCheckpoint { old, proof, checkpoint: SignedCheckpoint::sign(head, &self.key).unwrap() }
+impl History {
+    /// 40 entries, another history for each `format`; with the key of `log`, or one of its own.
+    async fn new(format: &'static str, key: Option<&SignerKey>) -> Self {
+        let log = Log::new();
+        let store = log.store().await;
+        for i in 0..40 {
+            store.add_export(format, [7; 32], i, "one".to_owned()).await.unwrap();
+        }
+        log.publish().await.unwrap();
+        let own = || std::fs::read_to_string(log.dir().join("log.key")).unwrap().trim_end().parse().unwrap();
+        Self { key: key.cloned().unwrap_or_else(own), log, store }
     }
+
+    async fn request(&self, old: u64, size: u64) -> AddCheckpoint {
+        self.signed_by(&self.key, old, size).await
+    }
+
+    async fn signed_by(&self, key: &SignerKey, old: u64, size: u64) -> AddCheckpoint {
+        let made = self.store.with_tiles(|read| {
+            Ok((proof::root(size, &mut *read)?, proof::consistency(old.min(size), size, read)?))
+        });
+        let (root, proof) = made.await.unwrap();
+        let origin = key.verifier().name().to_owned();
+        let head = Checkpoint { origin, size, root, extensions: vec![] };
+        AddCheckpoint { old, proof, checkpoint: SignedCheckpoint::sign(head, key).unwrap() }
+    }
+}
+
+#[track_caller]
+fn stale((status, answer): (u16, String), known: u64) {
+    assert_eq!((status, body(&answer)), (409, format!("{known}\n").as_str()), "{answer}");
+    assert!(answer.contains("content-type: text/x.tlog.size\r\n"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_has_the_status_of_the_specification_and_a_kill_forgets_nothing() {
+async fn what_is_unknown_unsigned_or_unreadable_is_answered_as_the_specification_says() {
     let folder = tempfile::tempdir().unwrap();
-    let log = Log::new();
-    let store = log.store().await;
-    add(&store, 40).await;
-    log.publish().await.unwrap();
-    let key: SignerKey =
-        std::fs::read_to_string(log.dir().join("log.key")).unwrap().trim_end().parse().unwrap();
-    let vkey = key.verifier().to_string();
-    // A second history of the same log, signed by the same key: entries differ from 20 on.
-    let fork = Log::new();
-    let forked = fork.store().await;
-    for i in 0..40 {
-        forked.add_export("pdf", [9; 32], i, "another".to_owned()).await.unwrap();
-    }
-    std::fs::copy(log.dir().join("log.key"), fork.dir().join("log.key")).unwrap();
-    fork.publish().await.unwrap();
-    let sender = Sender { key, log };
+    let log = History::new("csv", None).await;
+    let witness = Witness::start(folder.path(), "127.0.0.1:0", &[&log.key.verifier().to_string()]);
     let stranger = SignerKey::generate("jijia.local/evidence", Kind::Ed25519).unwrap();
     let other = SignerKey::generate("other.example/log", Kind::Ed25519).unwrap();
-
-    let mut witness = Witness::start(folder.path(), "127.0.0.1:0", &[&vkey]);
-    let ask = async |witness: &Witness, old, size| {
-        witness.ask(&sender.request(&store, old, size).await.to_string())
-    };
-    let sign = async |key: &SignerKey| {
-        let good = sender.request(&store, 0, 5).await;
-        let origin = key.verifier().name().to_owned();
-        let head = Checkpoint { origin, ..good.checkpoint.checkpoint().clone() };
-        AddCheckpoint { checkpoint: SignedCheckpoint::sign(head, key).unwrap(), ..good }.to_string()
-    };
-    assert_eq!(witness.ask(&sign(&other).await).0, 404);
-    assert_eq!(witness.ask(&sign(&stranger).await).0, 403);
+    assert_eq!(witness.ask(&log.signed_by(&other, 0, 5).await.to_string()).0, 404);
+    assert_eq!(witness.ask(&log.signed_by(&stranger, 0, 5).await.to_string()).0, 403);
     for broken in ["", "old 0\n\n", "old 00\n\nx\n1\n", "\u{0}"] {
         assert_eq!(witness.ask(broken).0, 400, "{broken:?}");
     }
     assert_eq!(witness.ask(&"x".repeat(200_000)).0, 413);
-    let stale = |(status, answer): (u16, String), known: &str| {
-        assert_eq!((status, body(&answer)), (409, known), "{answer}");
-        assert!(answer.contains("content-type: text/x.tlog.size\r\n"), "{answer}");
-    };
-    stale(ask(&witness, 3, 7).await, "0\n");
-    let (status, answer) = ask(&witness, 0, 7).await;
+    stale(witness.ask(&log.request(3, 7).await.to_string()), 0);
+    let request = log.request(0, 7).await;
+    let (status, answer) = witness.ask(&request.to_string());
     assert_eq!(status, 200, "{answer}");
-    let checkpoint = sender.request(&store, 0, 7).await.checkpoint.to_string();
-    assert!(cosigned_at(&format!("{checkpoint}{}", body(&answer)), &witness.vkey).is_some());
+    assert!(cosigned_at(&format!("{}{}", request.checkpoint, body(&answer)), &witness.vkey).is_some());
+    assert!(
+        refused(folder.path(), &[&log.key.verifier().to_string()]).contains("another witness has --state")
+    );
+    assert!(log.log.dir().exists());
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_forgets_nothing_and_no_fork_is_cosigned() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = History::new("csv", None).await;
+    let fork = History::new("pdf", Some(&log.key)).await;
+    let vkey = log.key.verifier().to_string();
+    let mut witness = Witness::start(folder.path(), "127.0.0.1:0", &[&vkey]);
+    assert_eq!(witness.ask(&log.request(0, 7).await.to_string()).0, 200);
     let mut known = 7;
     for i in 0..10_u64 {
         // Killed at once after its answer: what it cosigned it still knows.
         let address = witness.address.clone();
         drop(witness);
         witness = Witness::start(folder.path(), &address, &[&vkey]);
-        stale(ask(&witness, 0, 30).await, &format!("{known}\n"));
-        assert_eq!(ask(&witness, known + 1, known).await.0, 400);
-        assert_eq!(ask(&witness, known, known).await.0, 200, "again is no harm");
-        stale(witness.ask(&sender.request(&forked, known, known).await.to_string()), &format!("{known}\n"));
-        assert_eq!(witness.ask(&sender.request(&forked, known, known + 3).await.to_string()).0, 422);
-        let mut unproved = sender.request(&store, known, known + 3).await;
+        stale(witness.ask(&log.request(0, 30).await.to_string()), known);
+        assert_eq!(witness.ask(&log.request(known + 1, known).await.to_string()).0, 400);
+        assert_eq!(witness.ask(&log.request(known, known).await.to_string()).0, 200, "again is no harm");
+        stale(witness.ask(&fork.request(known, known).await.to_string()), known);
+        let forked = fork.request(known, known + 3).await.to_string();
+        assert_eq!(witness.ask(&forked).0, 422);
+        let kept = std::fs::read_dir(folder.path().join("state")).unwrap().map(|f| f.unwrap().path());
+        let kept: Vec<_> = kept.filter(|f| f.extension().is_some_and(|e| e == "denied")).collect();
+        assert_eq!(std::fs::read_to_string(&kept[0]).unwrap(), forked, "the proof of the fork");
+        let mut unproved = log.request(known, known + 3).await;
         unproved.proof.pop();
         assert_eq!(witness.ask(&unproved.to_string()).0, 422);
-        known += 1 + i % 3;
-        let old = known - 1 - i % 3;
-        assert_eq!(ask(&witness, old, known).await.0, 200, "{old} to {known}");
+        let next = known + 1 + i % 3;
+        assert_eq!(witness.ask(&log.request(known, next).await.to_string()).0, 200, "{known} to {next}");
+        known = next;
     }
-    assert!(refused(folder.path(), &[&vkey]).contains("another witness has --state"));
-    assert!(sender.log.dir().exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

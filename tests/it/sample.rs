@@ -188,6 +188,7 @@ fn sighting(
         patrol: None,
         position: Some(located(lcg)),
         no_position: None,
+        patch: None,
         sector: Some(named("JJH-AD-02", "岸段乙")),
         outfall: Some(named("JJH-PK-0003", "3号排口")),
         unit: Some(named("CT", "市城投")),
@@ -301,7 +302,14 @@ fn photo(n: i64, photos: &mut BTreeMap<String, Vec<u8>>) -> PhotoRef {
         sha256 = hash(&jpeg);
         photos.insert(sha256.clone(), jpeg);
     }
-    PhotoRef { sha256, stored, preview: stored && !heic, width: Some(width * 4), height: Some(height * 4) }
+    PhotoRef {
+        sha256,
+        stored,
+        erased: false,
+        preview: stored && !heic,
+        width: Some(width * 4),
+        height: Some(height * 4),
+    }
 }
 
 /// Sky, water, a pipe and its plume, with the grain of a camera.

@@ -127,22 +127,3 @@ async fn a_simulated_clock_is_for_demo_directories_only() {
     drop(store);
     assert!(open(demo.path()).await.is_demo());
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_database_itself_refuses_to_change_evidence() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
-    store.add_observations(batch(vec![value("S1", 1, 1.0)])).await.unwrap();
-    store.add_place([7; 32]).await.unwrap();
-    let db = rusqlite::Connection::open(dir.path().join("jijia.db")).unwrap();
-    for sql in [
-        "update entry set body = x'00'",
-        "delete from entry",
-        "update observation set v = 9",
-        "delete from observation",
-        "update datastream set unit = 'kg'",
-    ] {
-        let refused = db.execute(sql, []).unwrap_err().to_string();
-        assert!(refused.contains("append-only"), "{sql}: {refused}");
-    }
-}

@@ -12,7 +12,7 @@ use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::entry::Entry;
 use crate::evidence::timeline::{
-    CorrectionRef, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version,
+    CorrectionRef, ERASED, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version,
 };
 use crate::lake::{Place, Station};
 use crate::water::property;
@@ -42,9 +42,10 @@ impl Store {
     }
 
     async fn add_photos(&self, sightings: &mut [Sighting]) -> Result<()> {
-        type PhotoRow = (Vec<u8>, Vec<u8>, Option<bool>, Option<i64>, Option<i64>);
+        type PhotoRow = (Vec<u8>, Vec<u8>, Option<bool>, Option<i64>, Option<i64>, bool);
         let mut query = QueryBuilder::new(
-            "select r.report, r.sha256, p.preview, p.width, p.height
+            "select r.report, r.sha256, p.preview, p.width, p.height,
+               exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo')
              from report_photo r left join photo p on p.sha256 = r.sha256 where r.report in (",
         );
         push_reports(&mut query, sightings);
@@ -52,12 +53,13 @@ impl Store {
         let rows: Vec<PhotoRow> =
             query.build_query_as().fetch_all(&self.readers).await.map_err(read_error)?;
         let mut by_report: HashMap<Vec<u8>, Vec<PhotoRef>> = HashMap::new();
-        for (report, sha256, preview, width, height) in rows {
+        for (report, sha256, preview, width, height, erased) in rows {
             let pixels = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
             by_report.entry(report).or_default().push(PhotoRef {
                 sha256: hex::encode(sha256),
-                stored: preview.is_some(),
-                preview: preview.unwrap_or(false),
+                stored: preview.is_some() && !erased,
+                erased,
+                preview: preview.unwrap_or(false) && !erased,
                 width: pixels(width),
                 height: pixels(height),
             });
@@ -91,10 +93,10 @@ impl Store {
                 by_report.remove(&s.id.as_bytes()[..]).unwrap_or_default()
             {
                 let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
-                s.note = note.map(text).or(s.note.take());
                 let entry = read_entry(index, &body)?;
+                s.note = disclosed(&entry, "note", note).or(s.note.take());
                 if let Entry::Correction { action, changed, received_at, .. } = entry {
-                    let reason = reason.map_or_else(|| "已依法删除".into(), text);
+                    let reason = reason.map_or_else(|| ERASED.into(), text);
                     if action == "withdraw" {
                         s.withdrawn = Some(reason.clone());
                     }
@@ -128,7 +130,7 @@ impl Store {
         let version = |(index, body, leaf, reason, record, note): Row| {
             let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
             let entry = read_entry(index, &body)?;
-            let reason = reason.map_or_else(|| "已依法删除".into(), text);
+            let reason = reason.map_or_else(|| ERASED.into(), text);
             let words = match &entry {
                 Entry::Correction { action, changed, .. } => correction_words(action, changed, &reason),
                 _ => "上报".to_owned(),
@@ -139,7 +141,7 @@ impl Store {
                 entry: EntryRef { index: index.unsigned_abs(), leaf_hash: hex::encode(leaf) },
                 canonical: text(body),
                 record: record.map(|r| read_record(&r)).transpose()?,
-                note: note.map(text),
+                note: disclosed(&entry, "note", note),
             })
         };
         rows.into_iter().map(version).collect()
@@ -206,6 +208,15 @@ impl Store {
 
 fn read_entry(index: i64, body: &[u8]) -> Result<Entry> {
     serde_json::from_slice(body).map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))
+}
+
+/// The text of a payload; [`ERASED`] where the entry commits to one that is not there any more.
+fn disclosed(entry: &Entry, name: &str, body: Option<Vec<u8>>) -> Option<String> {
+    let committed = entry.commitments().is_some_and(|c| c.contains_key(name));
+    match body {
+        Some(bytes) => Some(String::from_utf8(bytes).unwrap_or_default()),
+        None => committed.then(|| ERASED.to_owned()),
+    }
 }
 
 fn rank(key: &str) -> usize {

@@ -43,6 +43,7 @@ pub(super) struct PhotoView {
     /// The viewers' copy, re-encoded, without EXIF; the sealed original where there is none.
     pub href: String,
     pub stored: bool,
+    pub erased: bool,
     pub preview: bool,
 }
 
@@ -52,6 +53,7 @@ impl PhotoView {
             sha256: photo.sha256.clone(),
             href: format!("/api/v1/photos/{}{}", photo.sha256, if photo.preview { "/preview" } else { "" }),
             stored: photo.stored,
+            erased: photo.erased,
             preview: photo.preview,
         }
     }
@@ -113,7 +115,7 @@ pub(super) struct SightingView {
 
 impl SightingView {
     pub fn new(s: &Sighting, lang: Lang) -> Self {
-        let missing = s.photos.iter().filter(|p| !p.stored).count();
+        let missing = s.photos.iter().filter(|p| p.is_missing()).count();
         Self {
             href: format!("/reports/{}", s.id),
             iso: s.observed_at.to_string(),
@@ -190,7 +192,11 @@ fn title(s: &Sighting, lang: Lang) -> String {
         (Some(Match::Several), _) if sewage => lang.fill("row.several", &[("n", &s.candidates.len())]),
         (Some(Match::None), _) if sewage => lang.t("row.new_outfall").to_owned(),
         (_, Some(sector)) => sector.name.clone(),
-        _ => lang.t("row.nowhere").to_owned(),
+        _ => match &s.position {
+            Some(at) if at.in_lake == Some(true) => lang.t("row.on_water").to_owned(),
+            Some(_) => lang.t("row.no_sector").to_owned(),
+            None => lang.t("row.nowhere").to_owned(),
+        },
     }
 }
 

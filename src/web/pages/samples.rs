@@ -44,7 +44,14 @@ fn entry(index: u64) -> EntryRef {
 }
 
 fn photo(first: &str, stored: bool, preview: bool) -> PhotoRef {
-    PhotoRef { sha256: first.repeat(32), stored, preview, width: Some(4000), height: Some(3000) }
+    PhotoRef {
+        sha256: first.repeat(32),
+        stored,
+        erased: false,
+        preview,
+        width: Some(4000),
+        height: Some(3000),
+    }
 }
 
 fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
@@ -68,6 +75,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
             in_lake: Some(false),
         }),
         no_position: None,
+        patch: None,
         sector: Some(named("JJH-AD-02", "岸段乙")),
         outfall: None,
         unit: None,

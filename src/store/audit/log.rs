@@ -1,0 +1,133 @@
+//! The entries: consecutive, each with its own leaf hash, all under the stored head; and what each of them names.
+
+use super::signed::Signed;
+use super::{Audit, evidence, water};
+use crate::evidence::edge::Edge;
+use crate::evidence::entry::Entry;
+use crate::evidence::merkle::{Hash, Head, leaf_hash};
+
+/// An entry as it is stored.
+pub(super) struct Stored {
+    pub index: i64,
+    pub kind: String,
+    pub received_ms: i64,
+    pub body: Vec<u8>,
+    pub leaf: Vec<u8>,
+}
+
+pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
+    let conn = audit.conn;
+    read_places(audit)?;
+    audit.bar.set_length(conn.query_row("select count(*) from entry", [], |r| r.get(0))?);
+    let (mut tree, mut signed) = (Edge::default(), Signed::read(audit)?);
+    let mut streams = water::Streams::read(conn)?;
+    let mut place = String::new();
+    let mut statement = conn.prepare("select idx, kind, received_ms, body, leaf from entry order by idx")?;
+    let mut rows = statement.query([])?;
+    while let Some(r) = rows.next()? {
+        let stored = Stored {
+            index: r.get(0)?,
+            kind: super::text(r, 1)?,
+            received_ms: r.get(2)?,
+            body: r.get(3)?,
+            leaf: r.get(4)?,
+        };
+        audit.pace.take(stored.body.len());
+        audit.bar.inc(1);
+        let entry = check_entry(audit, &stored, tree.size());
+        signed.push(audit, &mut tree, leaf_hash(&stored.body))?;
+        let Some(entry) = entry else { continue };
+        signed.learn(&entry);
+        if let Entry::Place { hash, .. } = &entry {
+            place.clone_from(hash);
+        }
+        evidence::check(audit, &stored, &entry)?;
+        water::check(audit, &mut streams, &stored, &entry)?;
+    }
+    signed.finish(audit, &tree)?;
+    let head = tree.head();
+    streams.check_unused(audit);
+    check_head(audit, &head)?;
+    check_meta(audit, &place)?;
+    Ok(head)
+}
+
+/// All places first: a version is judged again by places that come into the log after it.
+fn read_places(audit: &mut Audit<'_>) -> rusqlite::Result<()> {
+    audit.places.insert(audit.place.hash);
+    let mut statement = audit.conn.prepare("select body from entry where kind = 'place'")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(Entry::Place { hash, .. }) = serde_json::from_slice(&row.get::<_, Vec<u8>>(0)?) {
+            let hash: Option<Hash> = hex::decode(hash).ok().and_then(|h| h.try_into().ok());
+            audit.places.extend(hash);
+        }
+    }
+    Ok(())
+}
+
+fn check_entry(audit: &mut Audit<'_>, stored: &Stored, expected: u64) -> Option<Entry> {
+    let index = stored.index;
+    if i64::try_from(expected) != Ok(index) {
+        audit.find("entry", index, format!("stands where {expected} should be"));
+    }
+    let leaf = leaf_hash(&stored.body);
+    if stored.leaf != leaf {
+        audit.find("entry", index, format!("its bytes have the leaf hash {}", hex::encode(leaf)));
+    }
+    let entry: Entry = match serde_json::from_slice(&stored.body) {
+        Ok(entry) => entry,
+        Err(error) => {
+            audit.find("entry", index, format!("its bytes do not read: {error}"));
+            return None;
+        }
+    };
+    if stored.kind != entry.kind() {
+        audit.find("entry", index, format!("kind is `{}`, its bytes say `{}`", stored.kind, entry.kind()));
+    }
+    let received_ms = entry.received_at().as_millisecond();
+    if stored.received_ms != received_ms {
+        audit.find(
+            "entry",
+            index,
+            format!("received_ms is {}, its bytes say {received_ms}", stored.received_ms),
+        );
+    }
+    Some(entry)
+}
+
+fn check_head(audit: &mut Audit<'_>, head: &Head) -> rusqlite::Result<()> {
+    let (size, frontier): (i64, Vec<u8>) =
+        audit.conn.query_row("select size, frontier from log_head where one = 1", [], |r| {
+            Ok((r.get(0)?, r.get(1)?))
+        })?;
+    if i64::try_from(head.size()) != Ok(size) {
+        audit.find("log_head", 1, format!("size is {size}, there are {} entries", head.size()));
+    } else if frontier != head.frontier() {
+        let root = hex::encode(head.root());
+        audit.find("log_head", 1, format!("is not the head over the entries, whose root is {root}"));
+    }
+    Ok(())
+}
+
+/// The place that the service takes for the newest in the log.
+fn check_meta(audit: &mut Audit<'_>, place: &str) -> rusqlite::Result<()> {
+    let mut statement = audit.conn.prepare("select key, value from meta")?;
+    let rows: Vec<(String, String)> = statement
+        .query_map([], |r| Ok((super::text(r, 0)?, super::text(r, 1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (key, value) in &rows {
+        let good = match key.as_str() {
+            "place" => value == place,
+            "demo" => value == "1",
+            _ => false,
+        };
+        if !good {
+            audit.find("meta", key, format!("`{value}` is not what the log says"));
+        }
+    }
+    if !place.is_empty() && rows.iter().all(|(key, _)| key != "place") {
+        audit.find("meta", "place", format!("is missing; the log says {place}"));
+    }
+    Ok(())
+}

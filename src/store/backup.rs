@@ -1,0 +1,299 @@
+//! Backup: the database as of one moment, the photos by hash, the log's key, and a manifest that is written last.
+//!
+//! `VACUUM INTO` makes the copy rather than the page-by-page backup of SQLite: that one begins again whenever another
+//! process commits, or copies all pages in one step and takes the free ones along, where erased bytes could lie.
+//!
+//! A second backup into the same folder adds beside the first: the manifest is what makes a backup, and it is replaced
+//! by a rename when all that it names is on the disk. Crash anywhere: the backup before is whole.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use super::audit::open_reading;
+use super::pace::Pace;
+use super::writer::store_error;
+use super::{SCHEMA, by_hash, sync_dir};
+use crate::error::{Error, Result};
+use crate::evidence::entry::{Entry, PHOTO};
+use crate::evidence::merkle::Head;
+
+/// The manifest's name.
+pub const MANIFEST: &str = "manifest.json";
+/// The log's signing key, in the data directory and in a backup.
+pub(super) const KEY: &str = "log.key";
+/// The version of the backup's form.
+const FORMAT: u8 = 1;
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this form, 1.
+    pub v: u8,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// Schema of the database.
+    pub schema: i64,
+    /// The database.
+    pub database: Part,
+    /// The log's key, where there was one.
+    pub key: Option<Part>,
+    /// Entries of the log.
+    pub log_size: u64,
+    /// RFC 6962 root over them, hex.
+    pub log_root: String,
+    /// Photos, by hash in `photos/`, their copies in `previews/`.
+    pub photos: u64,
+    /// Bytes of the originals.
+    pub photo_bytes: u64,
+}
+
+/// A file of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Its name.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256, hex.
+    pub sha256: String,
+}
+
+/// What a backup did.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The manifest as written.
+    pub manifest: Manifest,
+    /// Files of photos copied now; the others were there.
+    pub copied: u64,
+    /// Photos whose bytes are damaged or missing here and not in the backup either, with what is wrong.
+    pub damaged: Vec<String>,
+}
+
+/// Makes a backup of the data directory `dir` in `to`, beside a running service.
+///
+/// # Errors
+/// `Unavailable` if there is no database, `NoSpace`, `Internal`; then the backup before, if any, is as it was.
+pub fn backup(
+    dir: &Path,
+    to: &Path,
+    rate_mb_s: Option<f64>,
+    now: Timestamp,
+    bar: &ProgressBar,
+) -> Result<Made> {
+    let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
+    std::fs::create_dir_all(to)?;
+    let database = copy_database(dir, to, &pace, &mut buffer)?;
+    let conn = open_reading(&to.join(&database.file))?;
+    let head = head_of(&conn)?;
+    let mut made = Made {
+        manifest: Manifest {
+            v: FORMAT,
+            made_at: now,
+            schema: SCHEMA,
+            database,
+            key: copy_key(dir, to, &pace, &mut buffer)?,
+            log_size: head.size(),
+            log_root: hex::encode(head.root()),
+            photos: 0,
+            photo_bytes: 0,
+        },
+        copied: 0,
+        damaged: Vec::new(),
+    };
+    // After the database: a photo is sealed before its entry, so all that the copy names is there to be read.
+    let live = open_reading(&dir.join("jijia.db"))?;
+    let mut erased = Vec::new();
+    each_photo(&conn, |photo| {
+        if is_erased(&live, photo.index)? {
+            erased.push(photo.sha256.clone());
+            return Ok(());
+        }
+        bar.inc(1);
+        made.manifest.photos += 1;
+        made.manifest.photo_bytes += photo.bytes;
+        for (folder, ending, hash) in photo.files() {
+            let at = |root: &Path| by_hash(&root.join(folder), &photo.sha256, ending);
+            match copy_photo(&at(dir), &at(to), hash, &pace, &mut buffer)? {
+                Copied::Now => made.copied += 1,
+                Copied::Before => {}
+                Copied::Damaged(what) => made.damaged.push(format!("photo {}: {what}", photo.sha256)),
+            }
+        }
+        Ok(())
+    })?;
+    drop(conn);
+    finish(to, &made.manifest, &erased)?;
+    Ok(made)
+}
+
+/// The manifest, and then what no backup needs any more.
+fn finish(to: &Path, manifest: &Manifest, erased: &[String]) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
+    let name = format!("{MANIFEST}.new");
+    let mut file = private(&to.join(&name))?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    sync_dir(to)?;
+    // Crash before this line: the old manifest and all that it names are there. After it: the new one's are.
+    std::fs::rename(to.join(&name), to.join(MANIFEST))?;
+    sync_dir(to)?;
+    for entry in std::fs::read_dir(to)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("jijia-") && name != manifest.database.file {
+            std::fs::remove_file(to.join(name))?;
+        }
+    }
+    for sha256 in erased {
+        for (folder, ending) in [("photos", "bin"), ("previews", "jpg")] {
+            match std::fs::remove_file(by_hash(&to.join(folder), sha256, ending)) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_database(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Result<Part> {
+    let new = to.join("jijia.new");
+    // Left by a backup that broke off; and VACUUM INTO takes no file that is there, but an empty one of our rights.
+    for ending in ["new", "new-wal", "new-shm", "new-journal"] {
+        match std::fs::remove_file(to.join("jijia").with_extension(ending)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+    }
+    drop(private(&new)?);
+    let conn = open_reading(&dir.join("jijia.db"))?;
+    let path = new.to_str().ok_or_else(|| Error::invalid("dir", "the folder's name is no UTF-8"))?;
+    conn.execute("vacuum into ?1", [path]).map_err(store_error)?;
+    File::open(&new)?.sync_all()?;
+    let (sha256, bytes) = pace.hash(&new, buffer)?;
+    let file = format!("jijia-{}.db", &sha256[..16]);
+    std::fs::rename(&new, to.join(&file))?;
+    sync_dir(to)?;
+    Ok(Part { file, bytes, sha256 })
+}
+
+fn copy_key(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Result<Option<Part>> {
+    let (from, new) = (dir.join(KEY), to.join("log.key.new"));
+    if !from.exists() {
+        return Ok(None);
+    }
+    let mut file = private(&new)?;
+    let (sha256, bytes) = pace.copy(&from, &mut file, buffer)?;
+    file.sync_all()?;
+    // Beside the key of the backup before, which its manifest names, until the new manifest is there.
+    let file = format!("log-{}.key", &sha256[..16]);
+    std::fs::rename(&new, to.join(&file))?;
+    Ok(Some(Part { file, bytes, sha256 }))
+}
+
+/// A new, empty file that only its owner reads: the database has personal data, the key signs.
+pub(super) fn private(path: &Path) -> Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    Ok(options.open(path)?)
+}
+
+/// The head that a database says; the audit says whether it is that of its entries.
+pub(super) fn head_of(conn: &Connection) -> Result<Head> {
+    let (size, frontier): (u64, Vec<u8>) = conn
+        .query_row("select size, frontier from log_head where one = 1", [], |r| Ok((r.get(0)?, r.get(1)?)))
+        .map_err(store_error)?;
+    Head::from_parts(size, &frontier)
+        .ok_or_else(|| Error::Internal("the stored head of the log is damaged; run `jijia audit`".into()))
+}
+
+/// A photo by its entry.
+pub(super) struct PhotoFile {
+    pub index: i64,
+    pub sha256: String,
+    pub bytes: u64,
+    copy: Option<String>,
+}
+
+impl PhotoFile {
+    /// Folder, ending and hash of its files.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
+        let original = std::iter::once(("photos", "bin", self.sha256.as_str()));
+        original.chain(self.copy.as_deref().map(|hash| ("previews", "jpg", hash)))
+    }
+}
+
+/// Goes through the photos of a database that its log does not call erased.
+pub(super) fn each_photo(conn: &Connection, mut with: impl FnMut(&PhotoFile) -> Result<()>) -> Result<()> {
+    let mut statement =
+        conn.prepare("select idx, body from entry where kind = 'photo' order by idx").map_err(store_error)?;
+    let mut rows = statement.query([]).map_err(store_error)?;
+    while let Some(row) = rows.next().map_err(store_error)? {
+        let read = || Ok::<(i64, Vec<u8>), rusqlite::Error>((row.get(0)?, row.get(1)?));
+        let (index, body) = read().map_err(store_error)?;
+        let Ok(Entry::Photo { sha256, bytes, copy, .. }) = serde_json::from_slice(&body) else {
+            return Err(Error::Internal(format!("entry {index} does not read; run `jijia audit`")));
+        };
+        with(&PhotoFile { index, sha256, bytes, copy })?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_erased(conn: &Connection, index: i64) -> Result<bool> {
+    conn.prepare_cached("select exists (select 1 from erasure where target = ?1 and name = ?2)")
+        .and_then(|mut s| s.query_row((index, PHOTO), |r| r.get(0)))
+        .map_err(store_error)
+}
+
+/// What became of one file.
+pub(super) enum Copied {
+    Now,
+    /// It was there with the right hash.
+    Before,
+    Damaged(String),
+}
+
+/// Copies a file whose hash is known, by a rename, so that under its name there is never another.
+pub(super) fn copy_photo(
+    from: &Path,
+    to: &Path,
+    hash: &str,
+    pace: &Pace,
+    buffer: &mut [u8],
+) -> Result<Copied> {
+    match pace.hash(to, buffer) {
+        Ok((there, _)) if there == hash => return Ok(Copied::Before),
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+        _ => {}
+    }
+    let folder = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(folder)?;
+    let new: PathBuf = to.with_extension("new");
+    let mut file = private(&new)?;
+    let copied = pace.copy(from, &mut file, buffer);
+    match copied {
+        Ok((found, _)) if found == hash => {
+            file.sync_all()?;
+            std::fs::rename(&new, to)?;
+            sync_dir(folder)?;
+            Ok(Copied::Now)
+        }
+        Ok((found, _)) => {
+            std::fs::remove_file(&new)?;
+            Ok(Copied::Damaged(format!("{} has the hash {found}", from.display())))
+        }
+        Err(e) if e.kind() == ErrorKind::StorageFull => Err(e.into()),
+        Err(e) => {
+            std::fs::remove_file(&new)?;
+            Ok(Copied::Damaged(format!("{}: {e}", from.display())))
+        }
+    }
+}
