@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use futures_util::FutureExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use jijia::clock::Clock;
 use jijia::config::{self, Config};
@@ -22,9 +23,10 @@ use jijia::ingest::{import_observations, import_reports, mqtt, table};
 use jijia::mirror::influx::{self, InfluxStatus};
 use jijia::patrol::photo::Limits;
 use jijia::patrol::report::{Arrival, parse_report};
-use jijia::publish::{self, Publisher};
+use jijia::publish::{self, Publisher, Witness};
 use jijia::store::{Opener, Store};
 use jijia::web::{self, App, Settings};
+use jijia::witness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -43,8 +45,11 @@ pub fn say(text: &str) {
 struct Service {
     address: SocketAddr,
     app: App,
-    parts: Vec<tokio::task::JoinHandle<Result<()>>>,
+    parts: Vec<Part>,
 }
+
+/// A part of the service at work.
+type Part = tokio::task::JoinHandle<Result<()>>;
 
 /// Opens the listener and starts every part that is configured.
 async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> Result<Service> {
@@ -83,11 +88,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         mqtt,
         influx,
     };
-    let publishing = publish::run(publisher.clone(), stopped(stop.clone()));
-    parts.push(tokio::spawn(async move {
-        publishing.await;
-        Ok(())
-    }));
+    parts.extend(publishing(config, &publisher, stop)?);
     let app = App { store, publisher, place, locator, rules, settings: Arc::new(settings) };
     parts.push(tokio::spawn(judge_again(app.clone())));
     let address = listener.local_addr()?;
@@ -98,6 +99,16 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
 /// How long a bundle can be fetched.
 fn keep_bundles(config: &Config) -> Duration {
     Duration::from_secs(u64::from(config.documents.keep_bundles_days) * 86_400)
+}
+
+/// Signs the log and has it cosigned.
+fn publishing(config: &Config, publisher: &Publisher, stop: &watch::Receiver<bool>) -> Result<Vec<Part>> {
+    let witnesses: Vec<Witness> = config.log.witnesses.iter().map(Witness::new).collect::<Result<_>>()?;
+    let run = publish::run(publisher.clone(), stopped(stop.clone()));
+    let ask = |witness| publish::ask(publisher.clone(), witness, stopped(stop.clone())).map(Ok);
+    Ok(std::iter::once(tokio::spawn(run.map(Ok)))
+        .chain(witnesses.into_iter().map(|witness| tokio::spawn(ask(witness))))
+        .collect())
 }
 
 /// Geotags by the place in use what was judged by another; the service goes on meanwhile.
@@ -208,6 +219,21 @@ pub async fn serve(config: Config) -> Result<()> {
     tracing::info!("stopping");
     wind_up(service, &stop).await;
     ended
+}
+
+/// `jijia witness`.
+pub async fn witness(options: witness::Options) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let (stop, stopping) = watch::channel(false);
+    let ready = |address, key| say(&format!("witness on http://{address}\nvkey {key}\n"));
+    let serving = witness::run(options, ready, stopped(stopping));
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        heard = signals.heard() => heard?,
+    }
+    stop.send_replace(true);
+    serving.await
 }
 
 fn warn_early(store: &Store, config: &Config) {

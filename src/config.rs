@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
-pub use log::{Log, LogFormat};
+pub use log::{Log, LogFormat, Witness};
 
 /// The complete, commented defaults.
 pub const DEFAULT: &str = include_str!("../config/default.toml");

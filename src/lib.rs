@@ -2,7 +2,7 @@
 //!
 //! # The map
 //! - [`config`] typed sections; the defaults are `config/default.toml`, embedded. Only `main` sees the whole.
-//! - [`error`], [`clock`] what every room may use.
+//! - [`error`], [`clock`], [`tls`] what every room may use.
 //! - The trade, plain functions over plain types, no I/O: [`lake`] the place and where a position lies in it;
 //!   [`patrol`] reports and duty windows; [`water`] observations, rain and dry weather; [`casework`] what a
 //!   sighting may claim; [`evidence`] entries, the Merkle tree over them, the timeline's model.
@@ -10,12 +10,13 @@
 //! - [`publish`] signs the log's head, so that nobody can change or drop an entry unnoticed.
 //! - [`picture`] maps and charts as SVG text: one drawing for page, PDF and Word.
 //! - [`mirror`] InfluxDB follows the log; [`document`] Word, PDF, Excel, CSV, GeoJSON from a timeline.
+//! - [`witness`] a server for another office: cosigns the heads of logs that only grow.
 //! - [`ingest`] MQTT and files in; [`web`] the whole route table, API and pages.
 //! - [`calc`] every computation from the shell; [`demo`] a simulated lake with a broker of its own.
 //!
 //! # Arrows, never reversed (tests/it/arrows.rs reads the `use` lines)
-//! `main` → `demo | calc` → `web | ingest` → `mirror | document` → `publish` → `store | picture` →
-//! `lake patrol water casework evidence` → `error clock`. What stands left and right of a `|` does not know each other.
+//! `main` → `demo | calc` → `web | ingest | witness` → `mirror | document` → `publish` → `store | picture` →
+//! `lake patrol water casework evidence` → `error clock tls`. What stands left and right of a `|` does not know each other.
 //! Each part receives its own section of the config.
 //!
 //! # Ways through
@@ -45,5 +46,7 @@ pub mod patrol;
 pub mod picture;
 pub mod publish;
 pub mod store;
+pub mod tls;
 pub mod water;
 pub mod web;
+pub mod witness;

@@ -20,7 +20,7 @@ use jijia::mirror::influx;
 use jijia::publish::Publisher;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
-use jijia::{calc, demo, document};
+use jijia::{calc, demo, document, publish, witness};
 
 mod commands;
 mod custody;
@@ -63,6 +63,8 @@ enum Command {
     Backup(custody::BackupArgs),
     /// Bring a backup back into an empty data directory, so that the log goes on without a fork.
     Restore(custody::RestoreArgs),
+    /// Cosign the evidence logs of others, so that none of them can be rewritten unseen.
+    Witness(witness::Options),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -170,6 +172,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Redact(args) => custody::redact(args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
+        Command::Witness(options) => commands::witness(options).await.map(|()| ExitCode::SUCCESS),
         Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
         Command::Config(ConfigCommand::Show) => {
             commands::say(config::DEFAULT);
@@ -244,6 +247,9 @@ fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
     }
     if !config.influx.url.is_empty() {
         problems.extend(influx::Target::new(&config.influx).err().map(|e| e.to_string()));
+    }
+    for witness in &config.log.witnesses {
+        problems.extend(publish::Witness::new(witness).err().map(|e| e.to_string()));
     }
     for problem in &problems {
         commands::say(&format!("{problem}\n"));

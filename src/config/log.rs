@@ -16,6 +16,20 @@ pub struct Log {
     pub origin: String,
     /// The guard file; empty: beside the data directory.
     pub guard_file: PathBuf,
+    /// Who is asked to cosign every checkpoint.
+    pub witnesses: Vec<Witness>,
+}
+
+/// `[[log.witnesses]]`: somebody else's machine that cosigns our checkpoints.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// As warnings name it.
+    pub name: String,
+    /// What stands before `/add-checkpoint`; https, or http on this machine.
+    pub url: String,
+    /// Its verifier key.
+    pub vkey: String,
 }
 
 /// How logs are written.

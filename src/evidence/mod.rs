@@ -13,3 +13,4 @@ pub mod tile;
 pub mod timeline;
 pub mod tlog_proof;
 pub mod verify;
+pub mod witness;

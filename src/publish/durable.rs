@@ -56,3 +56,24 @@ pub fn read(path: &Path) -> Result<Option<String>> {
         Err(e) => Err(Error::Unavailable(format!("{} cannot be read: {e}", path.display()))),
     }
 }
+
+/// The text of a file with a secret; `None` where there is none.
+///
+/// # Errors
+/// `Unavailable` for a file that others can read.
+pub fn read_private(path: &Path) -> Result<Option<String>> {
+    let text = read(path)?;
+    #[cfg(unix)]
+    if text.is_some() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Unavailable(format!(
+                "{0} has mode {mode:o}: others can read the key and sign with it. Run `chmod 600 {0}`, and replace the \
+                 key if somebody may have read it",
+                path.display()
+            )));
+        }
+    }
+    Ok(text)
+}

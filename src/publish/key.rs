@@ -61,8 +61,7 @@ impl KeyFile {
     }
 
     fn find(&self, path: &Path) -> Result<Option<SignerKey>> {
-        let Some(text) = durable::read(path)? else { return Ok(None) };
-        check_mode(path)?;
+        let Some(text) = durable::read_private(path)? else { return Ok(None) };
         let key: SignerKey = text.trim_end().parse().map_err(|e: Error| {
             Error::Unavailable(format!("{}: {e}; put it back from the backup", path.display()))
         })?;
@@ -79,24 +78,4 @@ impl KeyFile {
         }
         Ok(Some(key))
     }
-}
-
-/// Only the owner may read it.
-#[cfg(unix)]
-pub(super) fn check_mode(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    Err(Error::Unavailable(format!(
-        "{0} has mode {mode:o}: others can read the key and sign in the log's name. Run `chmod 600 {0}`, and \
-         `jijia log rotate-key` if somebody may have read it",
-        path.display()
-    )))
-}
-
-#[cfg(not(unix))]
-pub(super) fn check_mode(_: &Path) -> Result<()> {
-    Ok(())
 }

@@ -12,15 +12,20 @@
 
 pub mod durable;
 mod guard;
+mod http;
 mod key;
 mod proofs;
 mod refusal;
 pub mod restore;
 mod run;
 mod step;
+mod witness;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
 
 use crate::config;
 use crate::error::{Error, Result};
@@ -32,6 +37,7 @@ use key::KeyFile;
 pub use proofs::{Consistency, Inclusion};
 pub use refusal::Refusal;
 pub use run::run;
+pub use witness::{Witness, ask};
 
 /// Signs the heads of one log. Cheap to clone; any number may work at once, in any number of processes.
 #[derive(Clone, Debug)]
@@ -39,7 +45,17 @@ pub struct Publisher {
     store: Store,
     guard: Guard,
     key: KeyFile,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    state: Arc<Mutex<State>>,
+    /// Size of the newest checkpoint that this process knows of.
+    published: watch::Sender<u64>,
+}
+
+/// What is wrong now, by the last tries.
+#[derive(Debug, Default)]
+struct State {
+    trouble: Option<Trouble>,
+    /// By the name of the witness.
+    witnesses: BTreeMap<String, String>,
 }
 
 /// What the guard of the data directory `dir` says was signed; `None` where there is no guard, or no checkpoint in it
@@ -74,7 +90,7 @@ impl Publisher {
         let guard = Guard::new(&config.guard_file, store.dir())?;
         let new = store.find_checkpoint().await?.is_none() && guard.read()?.is_none();
         let key = KeyFile::open(store.dir(), &config.origin, new)?;
-        Ok(Self { store, guard, key, trouble: Arc::default() })
+        Ok(Self { store, guard, key, state: Arc::default(), published: watch::Sender::new(0) })
     }
 
     /// The key that a reader must know.
@@ -101,9 +117,8 @@ impl Publisher {
     /// As [`Publisher::publish`]; called again it finishes what was begun.
     pub async fn rotate_key(&self) -> Result<VerifierKey> {
         let new: SignerKey = self.key.next()?;
-        let change = self.store.find_key_change().await?;
         // Crash before this line: the next key lies in its file and nobody has heard of it.
-        if change.is_none_or(|change| change.new != *new.verifier()) {
+        if self.store.find_key_change(new.verifier()).await?.is_none() {
             self.store.add_key(&self.verifier()?, new.verifier()).await?;
         }
         // Crash before this line: the next publication, of whatever process, finishes.
@@ -111,10 +126,16 @@ impl Publisher {
         Ok(new.verifier().clone())
     }
 
-    /// What is wrong now, by the last try.
+    /// Why nothing is signed, by the last try.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        self.lock().clone()
+        self.lock().trouble.clone()
+    }
+
+    /// Witnesses that do not cosign, with the reason.
+    #[must_use]
+    pub fn missing_witnesses(&self) -> Vec<(String, String)> {
+        self.lock().witnesses.iter().map(|(name, words)| (name.clone(), words.clone())).collect()
     }
 
     /// Where the guard file lies.
@@ -123,7 +144,7 @@ impl Publisher {
         self.guard.path().to_owned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

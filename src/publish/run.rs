@@ -30,9 +30,11 @@ async fn follow(publisher: &Publisher) {
         // What is committed from here on ends the rest below.
         commits.borrow_and_update();
         match step::publish(publisher).await {
-            Ok(_) => {
+            Ok(checkpoint) => {
                 failures = 0;
                 publisher.enter(None);
+                let size = checkpoint.map_or(0, |c| c.checkpoint().size);
+                publisher.published.send_if_modified(|known| std::mem::replace(known, size) != size);
                 rest(&mut commits).await;
             }
             Err(fault) => {
@@ -68,13 +70,31 @@ impl Publisher {
     /// Takes the new state, and says it once.
     fn enter(&self, trouble: Option<Trouble>) {
         let mut state = self.lock();
-        if *state == trouble {
+        if state.trouble == trouble {
             return;
         }
         match &trouble {
             Some(t) => tracing::error!("nothing is signed, reports are taken as before: {}", t.words),
             None => tracing::info!("the log is signed again"),
         }
-        *state = trouble;
+        state.trouble = trouble;
+    }
+
+    /// The same for a witness.
+    pub(super) fn enter_witness(&self, name: &str, words: Option<String>) {
+        let mut state = self.lock();
+        if state.witnesses.get(name) == words.as_ref() {
+            return;
+        }
+        match words {
+            Some(words) => {
+                tracing::warn!(witness = name, "does not cosign: {words}");
+                state.witnesses.insert(name.to_owned(), words);
+            }
+            None => {
+                tracing::info!(witness = name, "cosigns again");
+                state.witnesses.remove(name);
+            }
+        }
     }
 }

@@ -115,9 +115,8 @@ async fn check_signer(
     signed: impl Iterator<Item = &SignedCheckpoint>,
 ) -> Result<(), Fault> {
     for checkpoint in signed.filter(|c| c.verify(key.verifier()).is_err()) {
-        let change = p.store.find_key_change().await?;
-        let old = change.filter(|change| change.new == *key.verifier()).map(|change| change.old);
-        if old.is_none_or(|old| checkpoint.verify(&old).is_err()) {
+        let change = p.store.find_key_change(key.verifier()).await?;
+        if change.is_none_or(|change| checkpoint.verify(&change.old).is_err()) {
             return Err(Refusal::AnotherKey.into());
         }
     }
@@ -181,11 +180,8 @@ async fn grow(store: &Store, tree: &mut Edge, size: u64, tiles: &mut Vec<Written
 /// Lets the next key take over once the entry that names it is signed by the old one.
 async fn finish_rotation(p: &Publisher, signed: Option<&SignedCheckpoint>) -> Result<(), Fault> {
     let (Some(next), Some(signed)) = (p.key.find_next()?, signed) else { return Ok(()) };
-    let Some(change) = p.store.find_key_change().await? else { return Ok(()) };
-    if change.new == *next.verifier()
-        && change.index < signed.checkpoint().size
-        && signed.verify(&change.old).is_ok()
-    {
+    let Some(change) = p.store.find_key_change(next.verifier()).await? else { return Ok(()) };
+    if change.index < signed.checkpoint().size && signed.verify(&change.old).is_ok() {
         // Crash before this line: the old key signs on, and the next publication comes here again.
         p.key.turn()?;
         tracing::info!(entry = change.index, key = %change.new, "the log has a new key");

@@ -25,7 +25,7 @@ pub struct StoredEntry {
     pub leaf: Vec<u8>,
 }
 
-/// The newest replacement of the log's key, as its entry says.
+/// A replacement of the log's key, as its entry says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     /// Index of the entry.
@@ -224,26 +224,32 @@ impl Store {
             .await
     }
 
-    /// The newest replacement of the log's key.
+    /// The entry by which `new` became the log's key.
     ///
     /// # Errors
-    /// `Internal` if the database cannot be read or the entry does not read back.
-    pub async fn find_key_change(&self) -> Result<Option<KeyChange>> {
-        let row: Option<(i64, Vec<u8>)> =
-            sqlx::query_as("select idx, body from entry where kind = 'key' order by idx desc limit 1")
-                .fetch_optional(&self.readers)
+    /// `Internal` if the database cannot be read or an entry of a key does not read back.
+    pub async fn find_key_change(&self, new: &VerifierKey) -> Result<Option<KeyChange>> {
+        let rows: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("select idx, body from entry where kind = 'key' order by idx desc")
+                .fetch_all(&self.readers)
                 .await
                 .map_err(read_error)?;
-        let Some((index, body)) = row else { return Ok(None) };
-        let damaged = |e: &dyn std::fmt::Display| Error::Internal(format!("the key's entry {index}: {e}"));
-        match serde_json::from_slice(&body).map_err(|e| damaged(&e))? {
-            Entry::Key { old, new, .. } => Ok(Some(KeyChange {
-                index: index.unsigned_abs(),
-                old: old.parse().map_err(|e: Error| damaged(&e))?,
-                new: new.parse().map_err(|e: Error| damaged(&e))?,
-            })),
-            _ => Err(damaged(&"is of another kind")),
+        for (index, body) in rows {
+            let change = read_key_change(index.unsigned_abs(), &body)
+                .map_err(|e| Error::Internal(format!("the key's entry {index}: {e}")))?;
+            if change.new == *new {
+                return Ok(Some(change));
+            }
         }
+        Ok(None)
+    }
+}
+
+fn read_key_change(index: u64, body: &[u8]) -> Result<KeyChange> {
+    match serde_json::from_slice(body) {
+        Ok(Entry::Key { old, new, .. }) => Ok(KeyChange { index, old: old.parse()?, new: new.parse()? }),
+        Ok(_) => Err(Error::invalid("type", "is of another kind")),
+        Err(e) => Err(Error::invalid("", e.to_string())),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         warnings.push(format!("disk: {} MB free", free.unwrap_or(0) / 1_000_000));
     }
     warnings.extend(app.publisher.trouble().map(|t| format!("log: nothing is signed: {}", t.words)));
+    let witnesses = app.publisher.missing_witnesses();
+    warnings.extend(witnesses.iter().map(|(name, words)| format!("witness {name}: {words}")));
     warnings.extend(clock_warning(app.store.clock()));
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({

@@ -199,8 +199,7 @@ async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
     let sighting = app.store.get_sighting(id, &app.place, &app.rules).await?;
     let versions = app.store.list_versions(id).await?;
     let head = app.store.log_head().await?;
-    let mut marks = MapMarks::default();
-    marks.patches = patches(std::iter::once(&sighting));
+    let mut marks = MapMarks { patches: patches(std::iter::once(&sighting)), ..MapMarks::default() };
     if let (Some(p), None) = (&sighting.position, &sighting.withdrawn) {
         marks.sightings.push(crate::picture::SightingMark {
             at: crate::lake::Wgs84 { lng: p.lng, lat: p.lat },

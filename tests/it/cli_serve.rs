@@ -8,7 +8,7 @@ use crate::serve::{Serve, answer, serve};
 use crate::service::{jpeg, sha256_of};
 
 /// Runs `serve`, which must refuse to start; its words.
-fn refused(data: &Path, env: &[(&str, &str)]) -> String {
+pub fn refused(data: &Path, env: &[(&str, &str)]) -> String {
     let out = serve(data).envs(env.iter().copied()).output().unwrap();
     assert_eq!(out.status.code(), Some(2));
     String::from_utf8(out.stderr).unwrap()

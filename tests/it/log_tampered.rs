@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jijia::config;
 use jijia::error::Error;
 use jijia::evidence::checkpoint::SignedCheckpoint;
+use jijia::evidence::note::{Kind, SignerKey};
 use jijia::publish::Publisher;
 
 use crate::log_guard::{Log, add, back_up, config, refused, restored};
@@ -256,4 +257,72 @@ async fn a_service_that_may_not_sign_takes_reports_and_says_what_to_do() {
         Err(Error::Conflict(said)) => panic!("{said}"),
         Err(other) => panic!("{other}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_key_that_was_cut_off_is_finished_by_whoever_signs_next() {
+    let (log, ..) = tampered_with(5, 0).await;
+    let publisher = Publisher::open(log.store().await, &config()).await.unwrap();
+    let (key, next) = (log.dir().join("log.key"), log.dir().join("log.key.next"));
+    let old = publisher.verifier().unwrap();
+    let old_text = std::fs::read(&key).unwrap();
+    let new = publisher.rotate_key().await.unwrap();
+    assert_eq!((publisher.verifier().unwrap(), next.exists()), (new.clone(), false));
+
+    // Cut off before the new key took the old one's place: nothing is left to sign, and it takes it.
+    std::fs::rename(&key, &next).unwrap();
+    std::fs::write(&key, old_text).unwrap();
+    restrict(&key);
+    let publisher = Publisher::open(log.store().await, &config()).await.unwrap();
+    assert_eq!(publisher.verifier().unwrap(), old);
+    publisher.publish().await.unwrap().verify(&old).unwrap();
+    assert_eq!(publisher.verifier().unwrap(), new);
+
+    // Cut off before its entry was signed: the next key waits for it, and is not made twice.
+    let third = SignerKey::generate(old.name(), Kind::Ed25519).unwrap();
+    std::fs::write(&next, third.secret_text()).unwrap();
+    restrict(&next);
+    let store = log.store().await;
+    publisher.publish().await.unwrap();
+    assert_eq!(publisher.verifier().unwrap(), new, "nobody has heard of the third");
+    store.add_key(&new, third.verifier()).await.unwrap();
+    assert_eq!(publisher.rotate_key().await.unwrap(), *third.verifier());
+    let size = store.log_head().await.unwrap().size;
+    assert_eq!(size, 7, "five, and one for each change");
+    add(&store, 1).await;
+    publisher.publish().await.unwrap().verify(third.verifier()).unwrap();
+    let kept: Vec<u64> =
+        store.list_checkpoints().await.unwrap().iter().map(|c| c.checkpoint().size).collect();
+    assert_eq!(kept, [6, 7, 8], "the last of each key");
+}
+
+/// Only the owner can read it.
+fn restrict(file: &std::path::Path) {
+    #[cfg(unix)]
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    #[cfg(not(unix))]
+    let _ = file;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_from_before_the_log_was_published_is_signed_whole() {
+    let log = Log::new();
+    std::fs::create_dir(log.dir()).unwrap();
+    let db = log.db();
+    db.execute_batch("pragma journal_mode = wal; pragma synchronous = off").unwrap();
+    db.execute_batch(include_str!("../../src/store/migrations/0001.sql")).unwrap();
+    let mut head = jijia::evidence::merkle::Head::default();
+    db.execute_batch("begin").unwrap();
+    for i in 0..9000_u64 {
+        let body = format!(
+            "{{\"type\":\"place\",\"v\":1,\"received_at\":\"2026-07-14T01:00:00Z\",\"hash\":\"{i}\"}}"
+        );
+        let leaf = jijia::evidence::merkle::leaf_hash(body.as_bytes());
+        head.push(leaf);
+        db.execute("insert into entry values (?1, 'place', 0, ?2, ?3)", (i, body.as_bytes(), leaf)).unwrap();
+    }
+    db.execute("update log_head set size = 9000, frontier = ?1", [head.frontier()]).unwrap();
+    db.execute_batch("commit; pragma user_version = 1").unwrap();
+    let signed = log.publish().await.unwrap();
+    assert_eq!((signed.checkpoint().size, signed.checkpoint().root), (9000, head.root()));
 }

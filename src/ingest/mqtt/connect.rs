@@ -1,17 +1,13 @@
 //! The options of the connection: session, limits, credentials, TLS.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::MqttOptions;
 use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::Mqtt;
 use crate::error::{Error, Result};
+use crate::tls;
 
 /// How often the broker hears from us at least. rumqttc refuses less than 5 s.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -46,38 +42,10 @@ pub(super) fn options(config: &Mqtt) -> Result<MqttOptions> {
         options.set_credentials(&config.username, config.password.reveal());
     }
     if config.tls {
-        let tls = TlsConfiguration::Rustls(Arc::new(tls(&config.ca_file)?));
+        // rumqttc's own default brings older parts with advisories.
+        let tls = tls::client(&config.ca_file).map_err(|e| e.under("mqtt"))?;
+        let tls = TlsConfiguration::Rustls(tls);
         options.set_transport(Transport::tls_with_config(tls));
     }
     Ok(options)
-}
-
-/// Own rustls, own provider: rumqttc's default brings older parts with advisories.
-fn tls(ca_file: &Path) -> Result<ClientConfig> {
-    let roots = roots(ca_file)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::Internal(format!("TLS: {e}")))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// The authorities to trust: those of the file, else the system's.
-fn roots(ca_file: &Path) -> Result<RootCertStore> {
-    let refuse = |why: String| Error::invalid("mqtt.ca_file", why);
-    let mut roots = RootCertStore::empty();
-    if ca_file.as_os_str().is_empty() {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    } else {
-        let read = |e: rustls::pki_types::pem::Error| refuse(format!("{}: {e}", ca_file.display()));
-        for certificate in CertificateDer::pem_file_iter(ca_file).map_err(read)? {
-            roots
-                .add(certificate.map_err(read)?)
-                .map_err(|e| refuse(format!("{}: {e}", ca_file.display())))?;
-        }
-    }
-    if roots.is_empty() {
-        return Err(refuse("no certificate found; name a PEM file with the broker's authority".into()));
-    }
-    Ok(roots)
 }
