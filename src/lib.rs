@@ -26,7 +26,8 @@
 //! - Log: commit → [`publish`] (leaf hashes again from the stored bytes, tiles, the guard file, signature) → checkpoint
 //!   and tiles → witnesses.
 //! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
-//!   entry.
+//!   entry. A bundle is documents, entries and proofs under one checkpoint ([`document::bundle`]); whoever has it checks it
+//!   alone ([`evidence::verify`]).
 
 pub mod calc;
 pub mod casework;
