@@ -163,10 +163,10 @@ async fn seal(desk: &Desk, indexes: &[u64], index: u64) -> Result<Vec<(&'static 
 
 /// The checkpoint with the lines whose keys are known here, and these keys in the order of the lines.
 async fn known_lines(desk: &Desk, checkpoint: &SignedCheckpoint) -> Result<(SignedCheckpoint, String)> {
-    let change = desk.store.find_key_change().await?;
+    let current = desk.publisher.verifier()?;
     // A checkpoint just before a change of the key is of the old one.
-    let logs: Vec<VerifierKey> =
-        [Some(desk.publisher.verifier()?), change.map(|c| c.old)].into_iter().flatten().collect();
+    let change = desk.store.find_key_change(&current).await?;
+    let logs: Vec<VerifierKey> = [Some(current), change.map(|c| c.old)].into_iter().flatten().collect();
     let mut keys = String::new();
     let mut note = format!("{}\n", checkpoint.note().text());
     for line in checkpoint.note().signatures() {

@@ -78,7 +78,12 @@ async fn a_backup_made_while_all_is_written_comes_back_whole_and_the_log_goes_on
             for n in 0..150 {
                 let observations = vec![observation("S1", n * 1000, Measured::number(n as f64))];
                 store
-                    .add_observations(NewBatch { source: "http".into(), observations, dead: vec![] })
+                    .add_observations(NewBatch {
+                        source: "http".into(),
+                        file: None,
+                        observations,
+                        dead: vec![],
+                    })
                     .await
                     .unwrap();
             }
