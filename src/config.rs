@@ -113,6 +113,8 @@ pub struct Documents {
     pub fonts_dir: PathBuf,
     /// Most rows of one document.
     pub max_rows: u32,
+    /// Days for which a bundle can be fetched.
+    pub keep_bundles_days: u16,
 }
 
 /// Reads file and environment over the defaults.

@@ -1,5 +1,6 @@
-//! The commands that look after what is kept: audit, redact.
+//! The commands that look after what is kept: audit, redact, backup, restore.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,10 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jijia::clock::Clock;
 use jijia::config::Config;
 use jijia::error::{Error, Result};
+use jijia::evidence::checkpoint::Checkpoint;
 use jijia::patrol::report::check_sha256;
-use jijia::publish;
-use jijia::store::audit::{self, Options};
-use jijia::store::{Opener, Store};
+use jijia::publish::{self, restore::Trust};
+use jijia::store::audit::{self, KnownHead, Options};
+use jijia::store::{Opener, Store, backup};
 
 use crate::commands::say;
 
@@ -27,14 +29,12 @@ pub struct AuditArgs {
 
 /// `jijia audit`: one line for each finding, then one that says what was looked at.
 pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
-    if args.rate_mb_s.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
-        return Err(Error::invalid("rate-mb-s", "allowed: a number over 0"));
-    }
+    check_rate(args.rate_mb_s)?;
     let place = crate::load_place(config)?;
-    let style = ProgressStyle::with_template("{bar:40} {percent} % {elapsed} {eta}");
-    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let heads = publish::guarded(&config.data.dir, &config.log)?.into_iter();
-    let heads = heads.map(|head| ("the guard file".to_owned(), head)).collect();
+    let bar = bar();
+    let known =
+        |head: Checkpoint| KnownHead { whose: "the guard file".into(), size: head.size, root: head.root };
+    let heads = publish::guarded(&config.data.dir, &config.log)?.map(known).into_iter().collect();
     let options = Options { rate_mb_s: args.rate_mb_s, fresh: args.fresh, heads };
     let done =
         audit::audit(&config.data.dir, &place, &options, &bar, &mut |finding| say(&format!("{finding}\n")))?;
@@ -95,6 +95,83 @@ pub async fn redact(args: RedactArgs, config: &Config) -> Result<ExitCode> {
     say(&format!(
         "{words}\nthe bytes are gone from the data directory. Backups made before this still hold them: make a new \
          one with `jijia backup`, then destroy the old ones. Documents and bundles given away are not reached.\n"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {percent} % {elapsed} {eta}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn check_rate(rate_mb_s: Option<f64>) -> Result<()> {
+    if rate_mb_s.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        return Err(Error::invalid("rate-mb-s", "allowed: a number over 0"));
+    }
+    Ok(())
+}
+
+/// `jijia backup`.
+#[derive(Args)]
+pub struct BackupArgs {
+    /// The folder; a second backup into it copies only what is new.
+    dir: PathBuf,
+    /// Read at most so many megabytes a second, so that the service keeps its disk.
+    #[arg(long, value_name = "N")]
+    rate_mb_s: Option<f64>,
+}
+
+/// `jijia backup`: beside a running service. Exit code 1 if photos are damaged here; the rest is backed up.
+pub fn backup(args: &BackupArgs, config: &Config) -> Result<ExitCode> {
+    check_rate(args.rate_mb_s)?;
+    let (bar, place) = (bar(), crate::load_place(config)?);
+    let now = Clock::System.now();
+    let made = backup::backup(&config.data.dir, &args.dir, &place, args.rate_mb_s, now, &bar)?;
+    bar.finish_and_clear();
+    for damaged in &made.damaged {
+        say(&format!("{damaged}\n"));
+    }
+    let m = &made.manifest;
+    say(&format!(
+        "{} entries, root {}; {} photos, {} files of them copied now\n",
+        m.log_size, m.log_root, m.photos, made.copied
+    ));
+    if m.key.is_some() {
+        say(
+            "This backup holds the key that signs the log and personal data: keep it as a secret. The guard file is not \
+             in it and must not lie beside it.\n",
+        );
+    }
+    Ok(if made.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `jijia restore`.
+#[derive(Args)]
+pub struct RestoreArgs {
+    /// The backup's folder.
+    backup: PathBuf,
+    /// The last checkpoint that a witness or a bundle has, where the guard file is lost.
+    #[arg(long, value_name = "FILE", conflicts_with = "new_origin")]
+    checkpoint: Option<PathBuf>,
+    /// Where there is neither: the log goes on under this name, which must be set as [log] origin.
+    #[arg(long, value_name = "NAME")]
+    new_origin: Option<String>,
+}
+
+/// `jijia restore`: into the data directory, which must be empty or new.
+pub fn restore(args: &RestoreArgs, config: &Config) -> Result<ExitCode> {
+    let place = crate::load_place(config)?;
+    let checkpoint = args.checkpoint.as_ref().map(std::fs::read_to_string).transpose()?;
+    let trust = Trust { checkpoint, new_origin: args.new_origin.clone() };
+    let dir = &config.data.dir;
+    let now = Clock::System.now();
+    let done = publish::restore::restore(&args.backup, dir, &trust, &config.log, &place, now, &bar())?;
+    say(&format!(
+        "restored into {}: {} entries, root {}, {} photos; audited, clean. Start `jijia serve`\n",
+        dir.display(),
+        done.entries,
+        hex::encode(done.root),
+        done.photos
     ));
     Ok(ExitCode::SUCCESS)
 }

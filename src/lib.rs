@@ -26,6 +26,8 @@
 //!   acknowledge on the same connection epoch.
 //! - Log: commit → [`publish`] (leaf hashes again from the stored bytes, tiles, the guard file, signature) → checkpoint
 //!   and tiles → witnesses.
+//! - Custody: [`store::audit`] compares every table and photo with the log; `store.redact` erases by law;
+//!   [`store::backup`] copies, [`publish::restore`] brings back without a fork.
 //! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
 //!   entry.
 

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use jijia::clock::Clock;
 use jijia::config::{self, Config, LogFormat};
+use jijia::document::bundle::{self, Desk};
 use jijia::document::export::{Office, export};
 use jijia::error::{Error, Result};
+use jijia::evidence::bundle::Photos;
 use jijia::evidence::timeline::{Filter, Rules};
 use jijia::ingest::mqtt;
 use jijia::lake::geotag::Locator;
 use jijia::lake::{Place, load};
 use jijia::mirror::influx;
+use jijia::publish::Publisher;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
 use jijia::{calc, demo, document, publish, witness};
@@ -42,8 +45,10 @@ enum Command {
     Serve,
     /// Run a simulated lake in a fresh directory, with a broker of its own.
     Demo(demo::Options),
-    /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson
+    /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson, or a bundle (证据包) .zip
     Timeline(TimelineArgs),
+    /// Check a bundle (证据包), offline: exit code 0 good, 1 broken, 2 not a bundle.
+    Verify(commands::verify::VerifyArgs),
     /// Bring in files.
     #[command(subcommand)]
     Import(commands::Import),
@@ -56,6 +61,10 @@ enum Command {
     Log(commands::LogCommand),
     /// Cosign the evidence logs of others, so that none of them can be rewritten unseen.
     Witness(witness::Options),
+    /// Copy database, photos and key into a folder, beside a running service.
+    Backup(custody::BackupArgs),
+    /// Bring a backup back into an empty data directory, so that the log goes on without a fork.
+    Restore(custody::RestoreArgs),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,6 +119,12 @@ struct TimelineArgs {
     /// The file; its ending decides the format.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// A bundle with the sealed photos, with all that the camera wrote into them.
+    #[arg(long, conflicts_with = "copies")]
+    originals: bool,
+    /// A bundle with re-encoded photos, without metadata: the default.
+    #[arg(long)]
+    copies: bool,
 }
 
 fn main() -> ExitCode {
@@ -124,9 +139,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    // These two need no configuration: a wrong key must not stop a computation or a rendering.
+    // These need no configuration: a wrong key must not stop a rendering or a check.
     if let Command::RenderPdf { job } = &cli.command {
         return document::pdf::child_main(job).map(|()| ExitCode::SUCCESS);
+    }
+    if let Command::Verify(args) = &cli.command {
+        return commands::verify::run(args);
     }
     let mut config = config::load(cli.config.as_deref(), std::env::vars())?;
     if let Some(dir) = cli.data {
@@ -137,8 +155,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         return calc::run(name, &place, std::io::stdin().lock(), std::io::stdout().lock());
     }
     start_log(&config)?;
-    if let Command::Audit(args) = &cli.command {
-        return custody::audit(args, &config);
+    match &cli.command {
+        Command::Audit(args) => return custody::audit(args, &config),
+        Command::Backup(args) => return custody::backup(args, &config),
+        Command::Restore(args) => return custody::restore(args, &config),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(cli.command, config))
@@ -158,7 +179,12 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check { dir }) => Ok(config_check(dir.as_deref(), &config)),
-        Command::Calc { .. } | Command::RenderPdf { .. } | Command::Audit(_) => Ok(ExitCode::SUCCESS),
+        Command::Calc { .. }
+        | Command::RenderPdf { .. }
+        | Command::Audit(_)
+        | Command::Verify(_)
+        | Command::Backup(_)
+        | Command::Restore(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -249,9 +275,30 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
     };
     let filter: Filter = query.filter()?;
     let place = Arc::new(load_place(config)?);
-    let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
-    let receipt =
-        export(&store, &place, &rules(config), &office(config)?, &filter, args.output.clone()).await?;
+    let dir = &config.data.dir;
+    if !dir.join("jijia.db").is_file() {
+        // A slip in the path must not become a paper that says "nothing was reported".
+        return Err(Error::invalid(
+            "data.dir",
+            format!("{} holds no jijia.db; allowed: a data directory", dir.display()),
+        ));
+    }
+    let store = Store::open(dir, Opener::Tool, Clock::System).await?;
+    let rules = rules(config);
+    let ending = args.output.extension().unwrap_or_default();
+    let receipt = if ending.eq_ignore_ascii_case("zip") {
+        let photos = if args.originals { Photos::Originals } else { Photos::Copies };
+        let publisher = Publisher::open(store.clone(), &config.log).await?;
+        let desk = Desk { store, publisher, place, rules: Arc::new(rules), office: office(config)? };
+        bundle::make(&desk, &filter, photos, &args.output).await?.receipt
+    } else if args.originals || args.copies {
+        return Err(Error::invalid(
+            "output",
+            "--originals and --copies are of a bundle; allowed with them: .zip",
+        ));
+    } else {
+        export(&store, &place, &rules, &office(config)?, &filter, args.output.clone()).await?
+    };
     commands::say(&format!(
         "{}: entry {} of the log, {}\n",
         args.output.display(),

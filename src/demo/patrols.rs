@@ -118,6 +118,8 @@ impl<'a> Patrols<'a> {
         }
         let end = end.max(at) + minutes(2.0);
         let body = PatrolBody {
+            device_at: None,
+            clock_offset_s: None,
             id: walk.id,
             person: person(walker),
             started_at: start,

@@ -52,6 +52,13 @@ pub enum Block {
     Chart(String),
     /// Photos, two in a row.
     Plates(Vec<Plate>),
+    /// A text as a QR code, with its caption.
+    Code {
+        /// What is read out of it.
+        text: String,
+        /// Under it.
+        caption: String,
+    },
 }
 
 /// A table of text.
@@ -157,7 +164,7 @@ fn overview(timeline: &Timeline) -> Section {
     walked += &if n.gaps > 0 {
         format!("未巡查或传感器静默的时段{}个，这些时段情况不明，不按无异常计。", n.gaps)
     } else {
-        "期间没有未巡查或传感器静默的时段。".to_owned()
+        no_gaps(timeline, "期间没有未巡查或传感器静默的时段。")
     };
     blocks.push(Block::Paragraph(walked));
     let mut photos = format!("已封存现场照片{}张", n.photos);
@@ -271,6 +278,14 @@ fn photos(timeline: &Timeline, plates: &Plates) -> Section {
     Section { heading, blocks: vec![Block::Paragraph(text), Block::Plates(plates.plates.clone())] }
 }
 
+/// Nothing is denied that was not looked for.
+fn no_gaps(timeline: &Timeline, none: &str) -> String {
+    match timeline.filter.patrol {
+        Some(_) => "本材料只涉及一次巡查，未检查其他时段是否巡查、传感器是否静默。".to_owned(),
+        None => none.to_owned(),
+    }
+}
+
 fn gaps(timeline: &Timeline) -> Section {
     let gaps: Vec<&Gap> = timeline
         .rows
@@ -279,7 +294,7 @@ fn gaps(timeline: &Timeline) -> Section {
         .collect();
     let mut blocks = vec![Block::Heading("（一）未巡查与传感器静默".to_owned())];
     if gaps.is_empty() {
-        blocks.push(Block::Paragraph("没有未巡查或传感器静默的时段。".to_owned()));
+        blocks.push(Block::Paragraph(no_gaps(timeline, "没有未巡查或传感器静默的时段。")));
     } else {
         blocks.push(Block::Table(gap_table(&gaps, timeline)));
     }
@@ -329,8 +344,26 @@ fn about(timeline: &Timeline) -> Section {
     let numbered = notes(timeline).into_iter().enumerate().map(|(i, note)| format!("{}. {note}", i + 1));
     let lines: Vec<String> =
         numbered.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-    let blocks = lines.into_iter().map(Block::Paragraph).collect();
+    let mut blocks: Vec<Block> = lines.into_iter().map(Block::Paragraph).collect();
+    blocks.extend(timeline.checkpoint.as_ref().map(|checkpoint| Block::Code {
+        text: checkpoint.to_string(),
+        caption: "图3 存证日志检查点（日志名称、条目数、根哈希）".to_owned(),
+    }));
     Section { heading: "五、数据说明".to_owned(), blocks }
+}
+
+/// The paper witness: whoever keeps this paper can show later which log there was.
+fn witness(timeline: &Timeline) -> String {
+    let Some(c) = &timeline.checkpoint else {
+        return "纸上见证：截止时日志还没有签名的检查点。".to_owned();
+    };
+    format!(
+        "纸上见证：截止时最新的检查点为日志{}的前{}个条目，根哈希（Base64）为\n{}\n保存本材料即留下见证：日后日志若删改\
+         其中任何条目，其一致性证明便与此不符。",
+        c.origin,
+        c.size,
+        c.root_text()
+    )
 }
 
 /// What every document says about its data: cut-off, filter, log, rules, and what the data are not. The root stands
@@ -362,6 +395,7 @@ pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
          非沉降部分分析，故在线值仅供参考，不作达标评价。"
             .to_owned(),
     ];
+    notes.push(witness(timeline));
     if !timeline.place_notice.is_empty() {
         let notice = words::notice(&timeline.place_notice);
         notes.push(format!("位置：湖岸、岸段和排口的位置{notice}，由此得出的距离仅供参考。"));

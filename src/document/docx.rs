@@ -14,6 +14,7 @@ use crate::document::plates::{Plate, PlateState};
 use crate::document::{Picture, Pictures};
 use crate::error::Result;
 use crate::evidence::timeline::Timeline;
+use crate::picture::{code, to_png};
 
 /// Width of the type area, twips: 156 mm.
 const TYPE_AREA: usize = 8844;
@@ -22,6 +23,10 @@ const EMU_PER_MM: f64 = 36_000.0;
 const FIGURE_MM: (f64, f64) = (150.0, 95.0);
 /// The box a photo is fitted into, mm: three rows of two to a page with their captions.
 const PLATE_MM: (f64, f64) = (72.0, 43.0);
+
+/// A QR code: half a millimetre a module at least, sharp on any printer.
+const CODE_MM: (f64, f64) = (35.0, 35.0);
+const CODE_PX: u32 = 800;
 
 const FANG_SONG: &str = "仿宋_GB2312";
 const TITLE_SONG: &str = "方正小标宋简体";
@@ -84,6 +89,7 @@ impl Page {
             Block::Map(caption) => self.figure(pictures.map.as_ref(), caption),
             Block::Chart(caption) => self.figure(pictures.chart.as_ref(), caption),
             Block::Plates(plates) => self.plates(plates, pictures),
+            Block::Code { text, caption } => self.code(text, caption),
         }
     }
 
@@ -95,6 +101,20 @@ impl Page {
         self.alts.push(caption.to_owned());
         self.add(DocumentChild::Paragraph(Box::new(picture_paragraph("Picture", pic))));
         self.text("FigureCaption", HEI, caption);
+    }
+
+    /// The QR code; without one the text under the caption says the same.
+    fn code(&mut self, text: &str, caption: &str) {
+        let drawn = code(text).and_then(|svg| to_png(&svg, CODE_PX));
+        match drawn {
+            Ok(png) => {
+                self.alts.push(format!("{caption}：{}", text.replace('\n', " ")));
+                let pic = fit(png, (CODE_PX, CODE_PX), CODE_MM);
+                self.add(DocumentChild::Paragraph(Box::new(picture_paragraph("Picture", pic))));
+                self.text("FigureCaption", HEI, caption);
+            }
+            Err(_) => self.text("FigureCaption", HEI, &format!("{caption}（图未绘制）")),
+        }
     }
 
     fn table(&mut self, table: &Table) {

@@ -1,6 +1,7 @@
 //! A timeline as a file: the one way for the page's buttons and the command line. The export is an entry.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -34,16 +35,31 @@ pub struct Office {
 /// `Invalid` for an unknown ending or code, or too long a period; those of the disk and the store.
 pub async fn export(
     store: &Store,
-    place: &std::sync::Arc<Place>,
+    place: &Arc<Place>,
     rules: &Rules,
     office: &Office,
     filter: &Filter,
     path: PathBuf,
 ) -> Result<Receipt> {
+    Format::of(&path)?;
+    let timeline = Arc::new(store.get_timeline(filter, place, rules, office.max_rows).await?);
+    add_document(store, place, office, &timeline, path).await
+}
+
+/// Writes `timeline` to `path`, in the format of its ending, and says so in the log.
+///
+/// # Errors
+/// As [`export`].
+pub(super) async fn add_document(
+    store: &Store,
+    place: &Arc<Place>,
+    office: &Office,
+    timeline: &Arc<Timeline>,
+    path: PathBuf,
+) -> Result<Receipt> {
     let format = Format::of(&path)?;
-    let timeline = store.get_timeline(filter, place, rules, office.max_rows).await?;
-    let (words, log_size) = (timeline.filter_words.clone(), timeline.log_size);
-    let (place, office, photos) = (place.clone(), office.clone(), store.clone());
+    let (words, log_size, made) = (timeline.filter_words.clone(), timeline.log_size, path.clone());
+    let (place, office, photos, timeline) = (place.clone(), office.clone(), store.clone(), timeline.clone());
     let write = move || {
         let drawn = TimelinePictures::of(&place, &timeline);
         let photo = |sha256: &str| Some(photos.preview_path(sha256)).filter(|p| p.is_file());
@@ -59,7 +75,12 @@ pub async fn export(
     };
     // Crash before the next line: a file without an entry, and nobody has it yet.
     let sha256 = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
-    store.add_export(format.word(), sha256, log_size, words).await
+    let added = store.add_export(format.word(), sha256, log_size, words).await;
+    if added.is_err() {
+        // Best effort: a paper without its entry is not to be handed on.
+        let _ = std::fs::remove_file(&made);
+    }
+    added
 }
 
 fn write_with_pictures(

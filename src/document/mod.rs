@@ -2,6 +2,7 @@
 //! and PDF, one ledger ([`table`]) by Excel and CSV, so the same words and numbers stand in all of them.
 
 pub mod brief;
+pub mod bundle;
 pub mod docx;
 mod docx_zip;
 pub mod export;
@@ -97,7 +98,10 @@ impl Format {
             "geojson" => Ok(Self::Geojson),
             _ => Err(Error::invalid(
                 "output",
-                format!("`{}`: allowed: .docx .pdf .xlsx .csv .geojson", path.display()),
+                format!(
+                    "`{}`: allowed: .docx .pdf .xlsx .csv .geojson, at the shell also .zip",
+                    path.display()
+                ),
             )),
         }
     }

@@ -52,6 +52,7 @@ fn draw(mut data: Value, pictures: &PdfPictures<'_>, extra_fonts: Option<&Path>)
     let mut world = BriefWorld::new(fonts)?;
     world.add_svg(&mut data, "map", pictures.map_svg);
     world.add_svg(&mut data, "chart", pictures.chart_svg);
+    world.add_codes(&mut data);
     world.add_photos(&mut data, pictures.photo);
     world.compile(&mut data)
 }
@@ -92,6 +93,10 @@ fn block(block: &Block) -> Value {
         Block::Table(table) => table_data(table),
         Block::Map(caption) => json!({ "kind": "map", "caption": caption, "alt": caption, "file": null }),
         Block::Chart(caption) => json!({ "kind": "chart", "caption": caption, "alt": caption, "file": null }),
+        Block::Code { text, caption } => json!({
+            "kind": "code", "caption": caption, "alt": format!("{caption}：{}", text.replace('\n', " ")), "text": text,
+            "file": null,
+        }),
         Block::Plates(plates) => {
             json!({ "kind": "plates", "plates": plates.iter().map(plate).collect::<Vec<_>>() })
         }

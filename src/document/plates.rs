@@ -62,11 +62,11 @@ pub(crate) struct Plates {
 
 impl Plates {
     /// All photos of the listed sightings, or the best [`MAX_PLATES`]: highest level first, then oldest.
-    /// What was erased shows nothing.
+    /// What was erased or withdrawn shows nothing.
     pub fn choose(sightings: &[&Sighting]) -> Self {
         let mut photos: Vec<(usize, &Sighting, &PhotoRef)> = sightings
             .iter()
-            .filter(|s| !s.erased)
+            .filter(|s| !s.erased && s.withdrawn.is_none())
             .flat_map(|s| s.photos.iter().map(move |p| (*s, p)))
             .enumerate()
             .map(|(i, (s, p))| (i, s, p))

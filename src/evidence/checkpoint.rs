@@ -28,10 +28,18 @@ pub struct Checkpoint {
     pub extensions: Vec<String>,
 }
 
+impl Checkpoint {
+    /// The root in base64, as the note's text has it.
+    #[must_use]
+    pub fn root_text(&self) -> String {
+        STANDARD.encode(self.root)
+    }
+}
+
 impl fmt::Display for Checkpoint {
     /// The note's text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))?;
+        write!(f, "{}\n{}\n{}\n", self.origin, self.size, self.root_text())?;
         self.extensions.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

@@ -145,7 +145,7 @@ pub enum Entry {
         /// The sender's UUID, where it gave one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         id: Option<Uuid>,
-        /// `mqtt:lake`, `http`, `import:FILE`.
+        /// `mqtt:lake`, `http`, `import`.
         source: String,
         /// When the server had it.
         received_at: Timestamp,
@@ -160,7 +160,7 @@ pub enum Entry {
         /// The dead letters of the same commit, where there were any.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         dead: Option<DeadLetters>,
-        /// Payload `body` where the sender gave an id.
+        /// Payload `body` where the sender gave an id, `file` where they stood in one.
         #[serde(skip_serializing_if = "Commitments::is_empty", default)]
         commit: Commitments,
     },

@@ -151,6 +151,33 @@ pub fn verify_consistency(
     if old != *from_root || new != *to_root { Err(wrong("leads to other roots")) } else { Ok(()) }
 }
 
+/// The full subtrees over leaves that are at hand, level by level: what proofs of a small tree are made from.
+#[derive(Clone, Debug)]
+pub struct Stored(Vec<Vec<Hash>>);
+
+impl Stored {
+    /// The tree over `leaves`.
+    #[must_use]
+    pub fn over(leaves: Vec<Hash>) -> Self {
+        let mut levels = vec![leaves];
+        while let Some(below) = levels.last().filter(|l| l.len() > 1) {
+            let pairs = below.as_chunks::<2>().0;
+            let level = pairs.iter().map(|[l, r]| node_hash(l, r)).collect();
+            levels.push(level);
+        }
+        Self(levels)
+    }
+
+    /// For the functions that make proofs; `Internal` outside the tree.
+    pub fn read(&self) -> impl FnMut(u8, u64) -> Result<Hash> {
+        |level, index| {
+            let of_level = self.0.get(usize::from(level));
+            let hash = usize::try_from(index).ok().and_then(|i| of_level?.get(i));
+            hash.copied().ok_or_else(|| Error::Internal(format!("no hash {index} at level {level}")))
+        }
+    }
+}
+
 fn wrong(what: &str) -> Error {
     Error::invalid("proof", what)
 }
@@ -206,25 +233,6 @@ mod tests {
     use super::super::merkle::leaf_hash;
     use super::*;
     use sha2::Sha256;
-
-    /// All full subtrees over `leaves`, level by level.
-    struct Stored(Vec<Vec<Hash>>);
-
-    impl Stored {
-        fn over(leaves: Vec<Hash>) -> Self {
-            let mut levels = vec![leaves];
-            while let Some(below) = levels.last().filter(|l| l.len() > 1) {
-                let pairs = below.as_chunks::<2>().0;
-                let level = pairs.iter().map(|[l, r]| node_hash(l, r)).collect();
-                levels.push(level);
-            }
-            Self(levels)
-        }
-
-        fn read(&self) -> impl FnMut(u8, u64) -> Result<Hash> {
-            |level, index| Ok(self.0[usize::from(level)][usize::try_from(index).unwrap()])
-        }
-    }
 
     fn leaf(i: u32) -> Hash {
         leaf_hash(&i.to_be_bytes())

@@ -7,6 +7,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::checkpoint::Checkpoint;
 use crate::casework::{EvidenceLevel, SewageSigns};
 use crate::error::{Error, Result};
 use crate::lake::{Crs, Match, NearOutfall};
@@ -126,6 +127,9 @@ pub struct Timeline {
     pub log_size: u64,
     /// Merkle root (RFC 6962) over them, hex.
     pub log_root: String,
+    /// The newest signed head of the log at the cut-off; every document shows it, so that each print is a witness.
+    #[serde(skip)]
+    pub checkpoint: Option<Checkpoint>,
     /// The limits that weather and levels were judged by; every document states them.
     pub rules: Rules,
     /// The counts under the heading.
@@ -381,6 +385,9 @@ pub struct Reading {
     pub observed_at: Timestamp,
     /// Distance from the sighting, metres.
     pub distance_m: f64,
+    /// Its place in the log: index of its batch's entry, and its place in the batch.
+    #[serde(skip)]
+    pub place: (u64, u64),
 }
 
 /// A correction of a report.

@@ -18,7 +18,7 @@ const YEAR_2000_MS: i64 = 946_684_800_000;
 const SECONDS_LIMIT: f64 = 1e11;
 
 /// Decodes one message. `received_at_ms`: when it came, the time of its values if it carries none (they are marked).
-/// Names that the mapping does not know are ignored, so the answer may be empty.
+/// Names that the mapping does not know are passed over; a message in which it knows none is refused.
 ///
 /// # Errors
 /// The reason, with the JSON pointer of the offending place; nothing of the message is to be stored then.
@@ -58,6 +58,15 @@ pub fn decode(
         Ok(())
     })
     .map_err(|e| e.unwrap_or_else(|| format!("{}: an object of values is needed here", mapping.values)))?;
+    if observations.is_empty() {
+        let mut known: Vec<&str> = mapping.keys.keys().map(|k| &**k).collect();
+        known.sort_unstable();
+        return Err(format!(
+            "{}: no name that the mapping knows; it knows {}",
+            mapping.values,
+            known.join(", ")
+        ));
+    }
     Ok(observations)
 }
 

@@ -273,9 +273,9 @@ async fn commit(
         return Ok(());
     }
     let observations = std::mem::replace(chunk, Vec::with_capacity(CHUNK));
-    let source = format!("import:{}", import.file_name);
+    let (source, file) = ("import".to_owned(), Some(import.file_name.clone()));
     // Crash after this line: the chunk is durable, a second run finds it known and goes on behind it.
-    let stored = store.add_observations(NewBatch { source, observations, dead: Vec::new() }).await?;
+    let stored = store.add_observations(NewBatch { source, observations, file, dead: Vec::new() }).await?;
     outcome.added += stored.added;
     outcome.known += stored.known;
     outcome.corrections += stored.corrections;

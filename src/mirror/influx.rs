@@ -1,4 +1,4 @@
-//! InfluxDB 2 follows the log by the durable cursor `influx`.
+//! InfluxDB 2 follows the log by a durable cursor of its own.
 //!
 //! Measurement `water`; tags `station`, `property`, `unit`, `processing` (`raw`, `reviewed`); field `value`, always a
 //! float; time to the millisecond. Rows without a number (missing, a word) are not mirrored, only counted. A
@@ -22,8 +22,14 @@ use crate::error::{Error, Result};
 use crate::store::{FollowedObservation, Store};
 use crate::water::observation::DeadLetter;
 
-/// Name of the mirror's cursor, and the source of its dead letters.
+/// The source of the mirror's dead letters.
 pub const FOLLOWER: &str = "influx";
+
+/// Name of the cursor into a bucket: another bucket is filled from the first row.
+#[must_use]
+pub fn cursor_name(config: &config::Influx) -> String {
+    format!("{FOLLOWER} {} {}/{}", config.url.trim_end_matches('/'), config.org, config.bucket)
+}
 /// A commit by another process (an import) wakes nobody here.
 const POLL: Duration = Duration::from_secs(5);
 /// How long small commits are gathered.
@@ -35,6 +41,7 @@ const MOST_LINES: u32 = 5_000;
 #[derive(Debug)]
 pub struct Target {
     client: Client,
+    cursor: String,
     org: String,
     bucket: String,
     batch_lines: u32,
@@ -70,6 +77,7 @@ impl Target {
         }
         Ok(Self {
             client: Client::new(&config.url, &config.org, token),
+            cursor: cursor_name(config),
             org: config.org.clone(),
             bucket: config.bucket.clone(),
             batch_lines: config.batch_lines,
@@ -183,7 +191,7 @@ async fn step(
     status: &InfluxStatus,
     ahead: &mut Vec<FollowedObservation>,
 ) -> Result<bool, Fault> {
-    let cursor = store.get_cursor(FOLLOWER).await?;
+    let cursor = store.get_cursor(&target.cursor).await?;
     let mut rows = std::mem::take(ahead);
     let read_before = !rows.is_empty();
     if !read_before {
@@ -202,7 +210,7 @@ async fn step(
     let dead = sent?;
     let refused = dead.len() as u64;
     // Crash before this line: the lines are written again over themselves, and no dead letter was kept yet.
-    store.move_cursor(FOLLOWER, last, dead).await?;
+    store.move_cursor(&target.cursor, last, dead).await?;
     // Not read this time: the next step reads, and says why if it cannot.
     *ahead = next.unwrap_or_default();
     let mut state = status.lock();

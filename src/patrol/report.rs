@@ -21,7 +21,7 @@ const PHOTOS_MAX: usize = 20;
 /// A phone clock this far off is kept and flagged; beyond it nothing can be said about when it was seen.
 const DRIFT_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Less than this is the ordinary error of a phone clock and is not taken off.
-const DRIFT_SHOWN: SignedDuration = SignedDuration::from_mins(2);
+pub(super) const DRIFT_SHOWN: SignedDuration = SignedDuration::from_mins(2);
 /// A time before this is a clock that was never set: 2000-01-01T00:00:00Z.
 pub(super) const EARLIEST_MS: i64 = 946_684_800_000;
 
@@ -371,27 +371,34 @@ pub fn check_position(given: &Position, locator: &Locator) -> Result<Geotag> {
     Ok(locator.geotag(at, given.accuracy_m))
 }
 
-/// Takes the phone clock's offset off, where it is known.
+/// Phone clock minus server clock, where it is known and over two minutes.
 ///
 /// With the clock at sending the offset is plain. Without it only a phone that is ahead betrays itself: its body was
 /// written "later" than it arrived. A phone that is behind cannot be told from a report that waited for a network.
-fn settle_time(
-    observed_at: Timestamp,
+pub(super) fn clock_offset(
     device_at: Option<Timestamp>,
     arrival: &Arrival<'_>,
-) -> Result<(Timestamp, Option<i64>)> {
+) -> Result<Option<SignedDuration>> {
     let now = arrival.received_at;
-    let offset = arrival
-        .sent_at
-        .or(device_at.filter(|d| *d > now))
-        .map(|clock| clock.duration_since(now))
-        .filter(|o| o.abs() >= DRIFT_SHOWN);
+    let clock = arrival.sent_at.or(device_at.filter(|d| *d > now));
+    let offset = clock.map(|clock| clock.duration_since(now)).filter(|o| o.abs() >= DRIFT_SHOWN);
     if let Some(drift) = offset.filter(|o| o.abs() > DRIFT_MAX) {
         return Err(Error::invalid(
             "device_at",
             format!("the device clock is off by {} days; allowed: up to 30 days", drift.as_hours() / 24),
         ));
     }
+    Ok(offset)
+}
+
+/// Takes the phone clock's offset off, where it is known.
+fn settle_time(
+    observed_at: Timestamp,
+    device_at: Option<Timestamp>,
+    arrival: &Arrival<'_>,
+) -> Result<(Timestamp, Option<i64>)> {
+    let now = arrival.received_at;
+    let offset = clock_offset(device_at, arrival)?;
     let seen_at = match offset {
         Some(o) => observed_at.checked_sub(o).map_err(|e| Error::invalid("observed_at", e.to_string()))?,
         None => observed_at,

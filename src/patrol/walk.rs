@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::report::{
-    Arrival, Person, Position, check_id, check_person, check_sha256, check_text, parse_json, read_position,
+    Arrival, DRIFT_SHOWN, EARLIEST_MS, Person, Position, check_id, check_person, check_sha256, check_text,
+    clock_offset, parse_json, read_position,
 };
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
@@ -40,6 +41,14 @@ pub struct PatrolBody {
     /// End.
     #[schema(value_type = String, format = DateTime)]
     pub ended_at: Timestamp,
+    /// The phone's clock when this body was written.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub device_at: Option<Timestamp>,
+    /// In a stored record: phone clock minus server clock, seconds, taken off every time in it. The server's to say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(ignore)]
+    pub clock_offset_s: Option<i64>,
     /// Codes of the sectors walked.
     pub sectors: Vec<String>,
     /// Waypoints reached.
@@ -68,6 +77,20 @@ pub struct NewPatrol {
     pub name: Option<String>,
 }
 
+/// Takes the phone clock's offset off every time of the patrol, where it is known, and says so.
+fn take_offset_off(p: &mut PatrolBody, arrival: &Arrival<'_>) -> Result<()> {
+    if p.clock_offset_s.is_some() {
+        return Err(Error::invalid("clock_offset_s", "is the server's to say; allowed: `device_at`"));
+    }
+    let Some(offset) = clock_offset(p.device_at, arrival)? else { return Ok(()) };
+    let points = p.waypoints.iter_mut().chain(&mut p.track).map(|w| &mut w.at);
+    for time in points.chain([&mut p.started_at, &mut p.ended_at]) {
+        *time = time.checked_sub(offset).map_err(|e| Error::invalid("started_at", e.to_string()))?;
+    }
+    p.clock_offset_s = Some(offset.as_secs());
+    Ok(())
+}
+
 /// Reads and checks a patrol.
 ///
 /// # Errors
@@ -77,11 +100,13 @@ pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
     check_id(p.id)?;
     check_person(&p.person)?;
     check_text("note", p.note.as_deref(), 4000)?;
+    take_offset_off(&mut p, arrival)?;
     let hours = p.ended_at.duration_since(p.started_at).as_hours();
     if p.ended_at < p.started_at || hours >= 24 {
         return Err(Error::invalid("ended_at", "must lie after `started_at`, within 24 hours"));
     }
-    if p.ended_at > arrival.received_at || p.started_at.as_millisecond() < 946_684_800_000 {
+    let ahead = p.ended_at.duration_since(arrival.received_at);
+    if ahead > DRIFT_SHOWN || p.started_at.as_millisecond() < EARLIEST_MS {
         return Err(Error::invalid("ended_at", "must lie between 2000 and the server's time"));
     }
     if p.sectors.is_empty() {

@@ -6,6 +6,7 @@
 
 mod axis;
 mod chart;
+mod code;
 pub mod fonts;
 mod labels;
 mod legend;
@@ -25,6 +26,7 @@ use crate::lake::Place;
 use crate::patrol::ReportKind;
 
 pub use chart::{Chart, chart, chart_height};
+pub use code::code;
 pub use map::{map, map_height};
 pub use marks::{HyacinthPatch, MapMarks, OutfallMark, SectorMark, SightingMark, StationMark, patches};
 pub use png::{to_png, to_rgb};

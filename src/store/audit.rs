@@ -30,8 +30,7 @@ use super::SCHEMA;
 use super::pace::Pace;
 use super::writer::store_error;
 use crate::error::{Error, Result};
-use crate::evidence::checkpoint::Checkpoint;
-use crate::evidence::merkle::Hash;
+use crate::evidence::merkle::{Hash, Head};
 use crate::evidence::note::{SignerKey, VerifierKey};
 use crate::lake::Place;
 use crate::lake::geotag::Locator;
@@ -60,8 +59,19 @@ pub struct Options {
     pub rate_mb_s: Option<f64>,
     /// Begin anew, whatever an interrupted run has done.
     pub fresh: bool,
-    /// Heads that others hold (the guard file, a witness), with where each is from: the log must have had them.
-    pub heads: Vec<(String, Checkpoint)>,
+    /// Heads that others hold (the guard file, a witness), and earlier backups: the log must have had them.
+    pub heads: Vec<KnownHead>,
+}
+
+/// A head of the log that somebody else holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownHead {
+    /// Who.
+    pub whose: String,
+    /// Entries.
+    pub size: u64,
+    /// RFC 6962 root over them.
+    pub root: Hash,
 }
 
 /// What was audited.
@@ -92,21 +102,31 @@ pub fn audit(
     bar: &ProgressBar,
     say: &mut dyn FnMut(&Finding),
 ) -> Result<Outcome> {
-    let path = dir.join("jijia.db");
-    let conn = open_reading(&path)?;
-    let audit = Audit {
-        conn: &conn,
-        place,
-        locator: Locator::new(place),
-        places: HashSet::new(),
-        heads: &options.heads,
-        key: read_key(dir),
-        pace: Pace::new(options.rate_mb_s),
-        bar,
-        say,
-        findings: Cell::new(0),
-    };
-    audit.run(dir, options)
+    let conn = open_reading(&dir.join("jijia.db"))?;
+    let mut audit = Audit::new(&conn, dir, place, options, bar, say);
+    let head = audit.database()?;
+    let photos = photos::check(&mut audit, dir, &head, options.fresh)?;
+    bar.finish_and_clear();
+    Ok(Outcome {
+        entries: head.size(),
+        root: head.root(),
+        photos: photos.photos,
+        photo_bytes: photos.bytes,
+        resumed_at: photos.resumed_at,
+        findings: audit.findings.get() + photos.found_before,
+    })
+}
+
+/// The same for a database alone, without its photos; `dir` has the log's key. Gives the head over its entries.
+pub(super) fn audit_database(
+    conn: &Connection,
+    dir: &Path,
+    place: &Place,
+    options: &Options,
+    bar: &ProgressBar,
+    say: &mut dyn FnMut(&Finding),
+) -> Result<Head> {
+    Audit::new(conn, dir, place, options, bar, say).database()
 }
 
 /// A connection that cannot write.
@@ -139,7 +159,7 @@ struct Audit<'a> {
     locator: Locator,
     /// By which something may have been judged: those that the log names, and the one in use.
     places: HashSet<Hash>,
-    heads: &'a [(String, Checkpoint)],
+    heads: &'a [KnownHead],
     /// The key that signs now; earlier ones are in the log.
     key: Option<VerifierKey>,
     pace: Pace,
@@ -157,8 +177,30 @@ fn read_key(dir: &Path) -> Option<VerifierKey> {
 /// What stands in for a row's number when the database itself breaks off there.
 const DATABASE: &str = "database";
 
-impl Audit<'_> {
-    fn run(mut self, dir: &Path, options: &Options) -> Result<Outcome> {
+impl<'a> Audit<'a> {
+    fn new(
+        conn: &'a Connection,
+        dir: &Path,
+        place: &'a Place,
+        options: &'a Options,
+        bar: &'a ProgressBar,
+        say: &'a mut dyn FnMut(&Finding),
+    ) -> Self {
+        Self {
+            conn,
+            place,
+            locator: Locator::new(place),
+            places: HashSet::new(),
+            heads: &options.heads,
+            key: read_key(dir),
+            pace: Pace::new(options.rate_mb_s),
+            bar,
+            say,
+            findings: Cell::new(0),
+        }
+    }
+
+    fn database(&mut self) -> Result<Head> {
         // One snapshot for all tables.
         self.conn.execute_batch("begin").map_err(store_error)?;
         self.step("schema", schema::check)?;
@@ -166,16 +208,7 @@ impl Audit<'_> {
         self.step("stray rows", stray::check)?;
         self.step("derived tables", derived::check)?;
         self.conn.execute_batch("commit").map_err(store_error)?;
-        let photos = photos::check(&mut self, dir, &head, options.fresh)?;
-        self.bar.finish_and_clear();
-        Ok(Outcome {
-            entries: head.size(),
-            root: head.root(),
-            photos: photos.photos,
-            photo_bytes: photos.bytes,
-            resumed_at: photos.resumed_at,
-            findings: self.findings.get() + photos.found_before,
-        })
+        Ok(head)
     }
 
     /// One part of the audit. A database that is damaged at a page is a finding, and the next part goes on.

@@ -14,19 +14,22 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::audit::open_reading;
+use super::audit::{Finding, KnownHead, Options, audit_database, open_reading};
 use super::pace::Pace;
 use super::writer::store_error;
 use super::{SCHEMA, by_hash, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Entry, PHOTO};
 use crate::evidence::merkle::Head;
+use crate::lake::Place;
 
 /// The manifest's name.
 pub const MANIFEST: &str = "manifest.json";
-/// The log's signing key, in the data directory and in a backup.
+/// The log's signing key in the data directory, and the one that is to follow it.
 pub(super) const KEY: &str = "log.key";
+const NEXT_KEY: &str = "log.key.next";
 /// The version of the backup's form.
 const FORMAT: u8 = 1;
 
@@ -44,6 +47,8 @@ pub struct Manifest {
     pub database: Part,
     /// The log's key, where there was one.
     pub key: Option<Part>,
+    /// The key that is to follow it, where one was waiting.
+    pub next_key: Option<Part>,
     /// Entries of the log.
     pub log_size: u64,
     /// RFC 6962 root over them, hex.
@@ -66,6 +71,15 @@ pub struct Part {
     pub sha256: String,
 }
 
+impl Manifest {
+    /// Its files beside the photos, with the name that each has in a data directory.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &Part)> {
+        let keys = [(KEY, &self.key), (NEXT_KEY, &self.next_key)];
+        let keys = keys.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)));
+        std::iter::once(("jijia.db", &self.database)).chain(keys)
+    }
+}
+
 /// What a backup did.
 #[derive(Clone, Debug)]
 pub struct Made {
@@ -80,26 +94,45 @@ pub struct Made {
 /// Makes a backup of the data directory `dir` in `to`, beside a running service.
 ///
 /// # Errors
-/// `Unavailable` if there is no database, `NoSpace`, `Internal`; then the backup before, if any, is as it was.
+/// `Conflict` if the copy does not pass the audit, or lacks entries that the backup before has: nothing good is replaced
+/// by it. `Unavailable` if there is no database, `NoSpace`, `Internal`. Then the backup before, if any, is as it was.
 pub fn backup(
     dir: &Path,
     to: &Path,
+    place: &Place,
     rate_mb_s: Option<f64>,
     now: Timestamp,
     bar: &ProgressBar,
 ) -> Result<Made> {
     let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
     std::fs::create_dir_all(to)?;
-    let database = copy_database(dir, to, &pace, &mut buffer)?;
+    let before = to.join(MANIFEST).exists().then(|| read_manifest(to)).transpose()?;
+    let (database, [key, next_key]) = loop {
+        let keys = read_keys(dir)?;
+        let database = copy_database(dir, to, &pace, &mut buffer)?;
+        // A key replaced meanwhile is not the one that signed what the copy holds.
+        if read_keys(dir)? == keys {
+            break (database, keys);
+        }
+    };
     let conn = open_reading(&to.join(&database.file))?;
-    let head = head_of(&conn)?;
+    let head = match check_copy(&conn, dir, place, before.as_ref()) {
+        Ok(head) => head,
+        Err(error) => {
+            if before.is_none_or(|b| b.database != database) {
+                std::fs::remove_file(to.join(&database.file))?;
+            }
+            return Err(error);
+        }
+    };
     let mut made = Made {
         manifest: Manifest {
             v: FORMAT,
             made_at: now,
             schema: SCHEMA,
             database,
-            key: copy_key(dir, to, &pace, &mut buffer)?,
+            key: key.map(|key| write_key(to, &key)).transpose()?,
+            next_key: next_key.map(|key| write_key(to, &key)).transpose()?,
             log_size: head.size(),
             log_root: hex::encode(head.root()),
             photos: 0,
@@ -134,6 +167,74 @@ pub fn backup(
     Ok(made)
 }
 
+/// Copies a backup into the new folder `dir`, every file checked by its hash. Nothing there signs anything yet.
+///
+/// # Errors
+/// `Invalid` for a folder that is no backup, a form that is not known, or a file that is damaged, with its name.
+pub fn unpack(from: &Path, dir: &Path, rate_mb_s: Option<f64>, bar: &ProgressBar) -> Result<Manifest> {
+    let (pace, mut buffer) = (Pace::new(rate_mb_s), vec![0; 1 << 20]);
+    let manifest = read_manifest(from)?;
+    if manifest.schema != SCHEMA {
+        let message = format!(
+            "is of schema {}; allowed: {SCHEMA}; restore it with the jijia that made it",
+            manifest.schema
+        );
+        return Err(Error::invalid(MANIFEST, message));
+    }
+    for folder in ["", "photos", "previews", "tmp"] {
+        std::fs::create_dir_all(dir.join(folder))?;
+    }
+    for (name, part) in manifest.parts() {
+        let mut file = private(&dir.join(name))?;
+        let (sha256, bytes) = pace
+            .copy(&from.join(&part.file), &mut file, &mut buffer)
+            .map_err(|e| Error::invalid(&part.file, format!("cannot be read: {e}")))?;
+        if (&sha256, bytes) != (&part.sha256, part.bytes) {
+            return Err(Error::invalid(
+                &part.file,
+                format!("is damaged: it has {bytes} bytes and the hash {sha256}"),
+            ));
+        }
+        file.sync_all()?;
+    }
+    let conn = open_reading(&dir.join("jijia.db"))?;
+    bar.set_length(manifest.photos);
+    each_photo(&conn, |photo| {
+        if is_erased(&conn, photo.index)? {
+            return Ok(());
+        }
+        bar.inc(1);
+        for (folder, ending, hash) in photo.files() {
+            let at = |root: &Path| by_hash(&root.join(folder), &photo.sha256, ending);
+            if let Copied::Damaged(what) = copy_photo(&at(from), &at(dir), hash, &pace, &mut buffer)? {
+                return Err(Error::invalid(format!("photo {}", photo.sha256), what));
+            }
+        }
+        Ok(())
+    })?;
+    sync_dir(dir)?;
+    Ok(manifest)
+}
+
+/// Reads the manifest of a backup.
+///
+/// # Errors
+/// `Invalid` if there is none, or one of another form.
+pub fn read_manifest(from: &Path) -> Result<Manifest> {
+    let wrong = |what: String| Error::invalid(MANIFEST, what);
+    let bytes = std::fs::read(from.join(MANIFEST))
+        .map_err(|e| wrong(format!("{} is no backup, or its first was not finished: {e}", from.display())))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&bytes).map_err(|e| wrong(format!("does not read: {e}")))?;
+    if manifest.v != FORMAT {
+        return Err(wrong(format!(
+            "is of form {}; allowed: {FORMAT}; use the jijia that made it",
+            manifest.v
+        )));
+    }
+    Ok(manifest)
+}
+
 /// The manifest, and then what no backup needs any more.
 fn finish(to: &Path, manifest: &Manifest, erased: &[String]) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
@@ -147,7 +248,8 @@ fn finish(to: &Path, manifest: &Manifest, erased: &[String]) -> Result<()> {
     sync_dir(to)?;
     for entry in std::fs::read_dir(to)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("jijia-") && name != manifest.database.file {
+        let ours = name.starts_with("jijia-") || name.starts_with("log-");
+        if ours && !manifest.parts().any(|(_, part)| part.file == name) {
             std::fs::remove_file(to.join(name))?;
         }
     }
@@ -183,18 +285,26 @@ fn copy_database(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Resul
     Ok(Part { file, bytes, sha256 })
 }
 
-fn copy_key(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Result<Option<Part>> {
-    let (from, new) = (dir.join(KEY), to.join("log.key.new"));
-    if !from.exists() {
-        return Ok(None);
-    }
-    let mut file = private(&new)?;
-    let (sha256, bytes) = pace.copy(&from, &mut file, buffer)?;
-    file.sync_all()?;
-    // Beside the key of the backup before, which its manifest names, until the new manifest is there.
+/// The key, and the one that is to follow.
+fn read_keys(dir: &Path) -> Result<[Option<Vec<u8>>; 2]> {
+    let read = |name| match std::fs::read(dir.join(name)) {
+        Ok(key) => Ok(Some(key)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::from(e)),
+    };
+    Ok([read(KEY)?, read(NEXT_KEY)?])
+}
+
+/// Under a name of its own: the backup before goes on naming its key until the new manifest is there.
+fn write_key(to: &Path, key: &[u8]) -> Result<Part> {
+    let sha256 = hex::encode(Sha256::digest(key));
     let file = format!("log-{}.key", &sha256[..16]);
+    let new = to.join("log.key.new");
+    let mut out = private(&new)?;
+    out.write_all(key)?;
+    out.sync_all()?;
     std::fs::rename(&new, to.join(&file))?;
-    Ok(Some(Part { file, bytes, sha256 }))
+    Ok(Part { file, bytes: key.len() as u64, sha256 })
 }
 
 /// A new, empty file that only its owner reads: the database has personal data, the key signs.
@@ -206,13 +316,26 @@ pub(super) fn private(path: &Path) -> Result<File> {
     Ok(options.open(path)?)
 }
 
-/// The head that a database says; the audit says whether it is that of its entries.
-pub(super) fn head_of(conn: &Connection) -> Result<Head> {
-    let (size, frontier): (u64, Vec<u8>) = conn
-        .query_row("select size, frontier from log_head where one = 1", [], |r| Ok((r.get(0)?, r.get(1)?)))
-        .map_err(store_error)?;
-    Head::from_parts(size, &frontier)
-        .ok_or_else(|| Error::Internal("the stored head of the log is damaged; run `jijia audit`".into()))
+/// Audits the copy, and that the log of the backup before is the beginning of its log.
+fn check_copy(conn: &Connection, dir: &Path, place: &Place, before: Option<&Manifest>) -> Result<Head> {
+    let known = before.map(|m| {
+        let root = hex::decode(&m.log_root).ok().and_then(|root| root.try_into().ok());
+        let root = root.ok_or_else(|| Error::invalid(MANIFEST, "log_root is no hash"))?;
+        Ok::<_, Error>(KnownHead { whose: "the backup before".into(), size: m.log_size, root })
+    });
+    let options = Options { heads: known.transpose()?.into_iter().collect(), ..Options::default() };
+    let mut first = None;
+    let mut say = |finding: &Finding| {
+        first.get_or_insert_with(|| finding.to_string());
+    };
+    let head = audit_database(conn, dir, place, &options, &ProgressBar::hidden(), &mut say)?;
+    match first {
+        None => Ok(head),
+        Some(finding) => Err(Error::Conflict(format!(
+            "nothing was backed up, and a backup before it stays as it is: {finding}. Run `jijia audit`; for a log of its \
+             own choose another folder"
+        ))),
+    }
 }
 
 /// A photo by its entry.

@@ -76,24 +76,29 @@ impl Store {
         let conn = open_writing(&self.dir.join("jijia.db"))?;
         // The copy of a large database has no place in memory.
         conn.execute_batch("pragma temp_store = file").map_err(store_error)?;
-        let began = Instant::now();
-        loop {
-            let wiped = conn
-                .execute_batch("vacuum")
-                .and_then(|()| conn.query_row("pragma wal_checkpoint(truncate)", [], |r| r.get::<_, i64>(0)));
-            match wiped {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
-                Err(e) => return Err(store_error(e)),
-            }
-            if began.elapsed() > PATIENCE {
-                return Err(Error::Unavailable(
-                    "erased, but the old bytes are still in the database's files: others read or write all the time; \
-                     run the same command again"
-                        .into(),
-                ));
-            }
+        patiently(|| conn.execute_batch("vacuum").map(|()| true))?;
+        // Its answer is whether a reader stood in the way.
+        let busy = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        patiently(|| conn.query_row("pragma wal_checkpoint(truncate)", [], busy).map(|busy| busy == 0))
+    }
+}
+
+/// Tries until it is done; each try waits for the lock by itself (`busy_timeout`).
+fn patiently(mut step: impl FnMut() -> rusqlite::Result<bool>) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        match step() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
+            Err(e) => return Err(store_error(e)),
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Error::Unavailable(
+                "erased, but the old bytes are still in the database's files: others read or write all the time; run the \
+                 same command again"
+                    .into(),
+            ));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The log as it is published: entries as they lie in it, tiles, checkpoints, cosignatures, changes of the key.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::writer::Tx;
+use jiff::Timestamp;
+
+use super::writer::{self, Tx, open_writing, store_error};
 use super::{Store, read_error};
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::SignedCheckpoint;
@@ -248,6 +251,34 @@ fn read_key_change(index: u64, body: &[u8]) -> Result<KeyChange> {
         Ok(_) => Err(Error::invalid("type", "is of another kind")),
         Err(e) => Err(Error::invalid("", e.to_string())),
     }
+}
+
+/// Begins the log's next origin in the data directory `dir`, which nobody else has open: one entry names the old origin
+/// with its size and root; what was signed under it, and the tiles, go.
+///
+/// # Errors
+/// As every write.
+pub fn begin_origin(dir: &Path, name: &str, old_name: &str, now: Timestamp) -> Result<Receipt> {
+    let conn = open_writing(&dir.join("jijia.db"))?;
+    conn.execute_batch("begin immediate").map_err(store_error)?;
+    let mut receipt = None;
+    writer::in_transaction(&conn, |tx| {
+        let head = tx.head();
+        let entry = Entry::Origin {
+            v: FORMAT,
+            received_at: now,
+            name: name.to_owned(),
+            old_name: old_name.to_owned(),
+            old_size: head.size(),
+            old_root: hex::encode(head.root()),
+        };
+        receipt = Some(tx.append(&entry, name, &[])?);
+        tx.exec("delete from cosignature", ())?;
+        tx.exec("delete from checkpoint", ())?;
+        tx.exec("delete from tile", ())
+    })?;
+    conn.execute_batch("commit").map_err(store_error)?;
+    receipt.ok_or_else(|| Error::Internal("the origin has no entry".into()))
 }
 
 fn signed(n: u64) -> i64 {

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backup;
+mod bundle;
 mod corrections;
 mod erasure;
 mod follow;
@@ -28,7 +29,9 @@ use crate::error::{Error, Result};
 use crate::evidence::merkle::{Hash, Head};
 use writer::{Writer, store_error};
 
+pub use bundle::{RowPlace, StoredPayload};
 pub use follow::{Cursor, FollowedObservation};
+pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
 pub use photos::{StoredPhoto, Upload};

@@ -194,7 +194,9 @@ fn append_batch(
     }
     let times = || fresh.iter().map(|(_, o)| o.at_ms);
     let now_ms = received_at.as_millisecond();
-    let payloads = sender.map(|(_, sha)| Payload::new("body", sha)).transpose()?;
+    let body = sender.map(|(_, sha)| Payload::new("body", sha));
+    let file = batch.file.as_ref().map(|name| Payload::new("file", name.as_bytes()));
+    let payloads = body.into_iter().chain(file).collect::<Result<Vec<_>>>()?;
     let entry = Entry::Observations {
         v: FORMAT,
         id: sender.map(|(id, _)| id),
@@ -205,10 +207,10 @@ fn append_batch(
         last: from_ms(times().max().unwrap_or(now_ms)),
         root: hex::encode(rows.root()),
         dead: commit_dead(&batch.dead)?,
-        commit: entry::commit(payloads.as_slice()),
+        commit: entry::commit(&payloads),
     };
     let id = sender.map_or_else(String::new, |(id, _)| id.to_string());
-    let receipt = tx.append(&entry, &id, payloads.as_slice())?;
+    let receipt = tx.append(&entry, &id, &payloads)?;
     add_dead(tx, &receipt, &batch.dead)?;
     for (pos, (ds, o)) in fresh.iter().enumerate() {
         tx.exec(
@@ -254,7 +256,7 @@ pub(super) fn append_dead(
     dead: Vec<DeadLetter>,
     received_at: Timestamp,
 ) -> Result<()> {
-    let batch = NewBatch { source: source.to_owned(), observations: Vec::new(), dead };
+    let batch = NewBatch { source: source.to_owned(), file: None, observations: Vec::new(), dead };
     add_batch(tx, &batch, received_at, None).map(|_| ())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::timeline::{Span, window_on};
+use super::timeline::{DELIVERED, Span, window_on};
 use super::{Store, read_error};
 use crate::clock::{beijing, from_ms};
 use crate::error::Result;
@@ -14,6 +14,7 @@ use crate::evidence::overview::{
 use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Row, Rules, Sighting};
 use crate::lake::{Outfall, Place};
 use crate::patrol::ReportKind;
+use crate::water::observation::shown;
 use crate::water::property;
 use crate::water::rain::Weather;
 
@@ -82,19 +83,21 @@ impl Store {
 
     async fn stations_now(&self, place: &Place) -> Result<Vec<StationNow>> {
         type NewestRow = (String, String, i64, Option<f64>, Option<String>);
-        let rows: Vec<NewestRow> = sqlx::query_as(
+        let rows: Vec<NewestRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select d.station, d.property, o.t, o.v, o.received_text from datastream d join observation o
-               on o.ds = d.id and (o.t, o.entry, o.pos) = (select t, entry, pos from observation
-                 where ds = d.id order by t desc, entry desc, pos desc limit 1)
-             where d.processing = 'raw'",
-        )
+                   on o.ds = d.id and (o.t, o.entry, o.pos) = (select t, entry, pos from observation
+                     where ds = d.id and {DELIVERED} order by t desc, entry desc, pos desc limit 1)
+                 where d.processing = 'raw'"
+        )))
         .fetch_all(&self.readers)
         .await
         .map_err(read_error)?;
-        let mut newest: BTreeMap<(String, String), Newest> = BTreeMap::new();
+        let mut newest: BTreeMap<(String, String), (Newest, &str)> = BTreeMap::new();
         for (station, key, t, v, text) in rows {
-            let value = text.or(v.map(|v| v.to_string())).unwrap_or_default();
-            newest.insert((station, key), Newest { value, observed_at: from_ms(t) });
+            let unit = property::find(&key).map_or("", |p| property::unit_words(p.unit));
+            let (value, unit) = shown(v, text, unit);
+            let found = (Newest { value, observed_at: from_ms(t) }, unit);
+            newest.insert((station, key), found);
         }
         let station = |s: &crate::lake::Station| StationNow {
             station: Named { code: s.code.clone(), name: s.name.clone() },
@@ -103,12 +106,13 @@ impl Store {
                 .iter()
                 .map(|c| {
                     let known = property::find(&c.property);
+                    let found = newest.get(&(s.code.clone(), c.property.clone()));
                     ChannelNow {
                         property: c.property.clone(),
                         property_zh: known.map_or_else(|| c.property.clone(), |p| p.zh.into()),
-                        unit: known.map_or_else(String::new, |p| property::unit_words(p.unit).into()),
+                        unit: found.map(|(_, unit)| (*unit).to_owned()).unwrap_or_default(),
                         every_s: c.every_s,
-                        newest: newest.get(&(s.code.clone(), c.property.clone())).cloned(),
+                        newest: found.map(|(newest, _)| newest.clone()),
                     }
                 })
                 .collect(),

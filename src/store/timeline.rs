@@ -4,7 +4,7 @@ mod details;
 mod gaps;
 mod weather;
 
-pub(super) use gaps::{Span, window_on};
+pub(super) use gaps::{DELIVERED, Span, window_on};
 
 use jiff::SignedDuration;
 use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
@@ -79,6 +79,8 @@ impl Store {
         max_rows: u32,
     ) -> Result<Timeline> {
         check(filter, place)?;
+        // Before the head: it never names entries that the timeline does not know.
+        let checkpoint = self.find_checkpoint().await?;
         let head = self.log_head().await?;
         let cut_off = self.clock.now();
         let sightings = self.list_sightings(filter, None, max_rows + 1, place, rules).await?;
@@ -108,6 +110,7 @@ impl Store {
             cut_off,
             log_size: head.size,
             log_root: hex::encode(head.root),
+            checkpoint: checkpoint.map(|signed| signed.checkpoint().clone()),
             rules: rules.clone(),
             summary: Summary::of(&rows),
             rows,
@@ -152,7 +155,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Gaps and rain days that begin in a span. Gaps of patrols belong to no single kind or patrol.
+    /// Gaps and rain days that begin in a span. One patrol has none.
     pub(super) async fn list_derived(
         &self,
         filter: &Filter,
@@ -160,7 +163,7 @@ impl Store {
         place: &Place,
         rules: &Rules,
     ) -> Result<Vec<Row>> {
-        if filter.patrol.is_some() || filter.bbox.is_some() || filter.kind.is_some() {
+        if filter.patrol.is_some() {
             return Ok(Vec::new());
         }
         let mut rows: Vec<Row> = Vec::new();
@@ -372,8 +375,8 @@ fn flags(s: &Sighting) -> Vec<String> {
     }
     if s.kind == ReportKind::SewageOutflow && s.outfall.is_none() && s.position.is_some() {
         match s.outfall_match {
+            _ if s.outfall_chosen => words.push("不属于已知排口".into()),
             Some(Match::Several) => words.push("附近有多个排口，待选定".into()),
-            Some(Match::None) if s.outfall_chosen => words.push("不属于已知排口".into()),
             Some(Match::None) => words.push("疑似新增排口".into()),
             _ => {}
         }

@@ -233,6 +233,11 @@ impl<'c> Tx<'c> {
         )
     }
 
+    /// The log's head as this transaction has it.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// Appends an entry as the next leaf and keeps its payloads.
     pub fn append(&mut self, entry: &Entry, id: &str, payloads: &[Payload]) -> Result<Receipt> {
         let bytes = entry.to_bytes()?;

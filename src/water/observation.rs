@@ -73,6 +73,20 @@ fn unsigned_zero(number: f64) -> f64 {
     number + 0.0
 }
 
+/// A stored value for people, with the unit to write behind it: the text as received where it is a number, or one below
+/// what the method can find, in our `unit`; else the number in our unit (a text in another unit, `350 ug/L`, would lie
+/// beside ours); else the text alone.
+#[must_use]
+pub fn shown(number: Option<f64>, text: Option<String>, unit: &str) -> (String, &str) {
+    let Some(text) = text else { return (number.map(|n| n.to_string()).unwrap_or_default(), unit) };
+    let digits = text.trim_start_matches(['<', '＜', '≤', '>', '＞', '≥']).trim_start();
+    match (digits.parse::<f64>(), number) {
+        (Ok(_), _) => (text, unit),
+        (Err(_), Some(number)) => (number.to_string(), unit),
+        (Err(_), None) => (text, ""),
+    }
+}
+
 /// One accepted value, on its way into the store. Unit and property are ours (`water::property`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewObservation {
@@ -171,6 +185,8 @@ impl DeadLetter {
 pub struct NewBatch {
     /// The source as the log names it: `mqtt:lake`, `http`, `import`.
     pub source: String,
+    /// Name of the file they stood in; kept apart under a salt, since it may name a person.
+    pub file: Option<String>,
     /// Values; those already known are dropped, a second value for the same time is a correction beside the first.
     pub observations: Vec<NewObservation>,
     /// Messages of the same batch that could not be decoded.
@@ -213,6 +229,17 @@ mod tests {
                 "探头\\离水"
             ])
         );
+    }
+
+    #[test]
+    fn a_value_is_never_shown_in_two_units() {
+        let mg_l = |number, text: &str| shown(number, Some(text.to_owned()), "mg/L");
+        assert_eq!(shown(Some(8.5), None, "mg/L"), ("8.5".into(), "mg/L"));
+        assert_eq!(mg_l(Some(8.5), "8.50"), ("8.50".into(), "mg/L"));
+        assert_eq!(mg_l(Some(0.35), "350 ug/L"), ("0.35".into(), "mg/L"));
+        assert_eq!(mg_l(None, "<0.025"), ("<0.025".into(), "mg/L"));
+        assert_eq!(mg_l(None, "<25 ug/L"), ("<25 ug/L".into(), ""));
+        assert_eq!(mg_l(None, "NULL"), ("NULL".into(), ""));
     }
 
     #[test]

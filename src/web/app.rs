@@ -53,6 +53,8 @@ pub struct Settings {
     pub photos: Limits,
     /// What documents need.
     pub office: Office,
+    /// Bundles can be fetched so long.
+    pub keep_bundles: Duration,
     /// A request that takes longer is given up.
     pub request_timeout: Duration,
     /// Below this much free space `/readyz` warns, bytes.

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod assets;
+mod bundles;
 mod health;
 mod log;
 mod observations;
@@ -11,6 +12,7 @@ mod photos;
 mod problem;
 mod reports;
 mod timeline;
+mod visitor;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -52,18 +54,26 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(log::get_inclusion))
         .routes(routes!(log::get_consistency))
         .routes(routes!(log::get_proof))
+        .routes(routes!(bundles::get_bundle))
         .split_for_parts();
     for (path, item) in timeline::exports(&description) {
-        routes = routes.route(&path, get(timeline::export_timeline));
+        // An export is an entry: asking for its head must not make one.
+        let no_head = (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]);
+        routes = routes.route(&path, get(timeline::export_timeline).head(async || no_head));
         description.paths.paths.insert(path, item);
     }
     (routes, description)
 }
 
+/// What may take longer than a request may, with its description.
+fn slow_api() -> (Router<App>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::new().routes(routes!(bundles::add_bundle)).split_for_parts()
+}
+
 /// The API's description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().1
+    api().1.merge_from(slow_api().1)
 }
 
 /// Every route there is.
@@ -71,7 +81,7 @@ pub fn router(app: App) -> Router {
     let timeout =
         TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.settings.request_timeout);
     let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let (api, description) = api();
+    let (api, (slow, _)) = (api().0, slow_api());
     Router::new()
         .route("/", get(page_routes::overview))
         .route("/timeline", get(page_routes::timeline))
@@ -82,14 +92,17 @@ pub fn router(app: App) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .merge(api)
-        .merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", description))
+        .merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi()))
+        .layer(timeout)
+        .merge(slow)
+        .route("/timeline/bundle", axum::routing::post(bundles::bundle_from_page))
         .fallback(page_routes::not_found)
         .layer(DefaultBodyLimit::disable())
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "same-origin"))
-        .layer(timeout)
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(problem::envelope))
+        .layer(axum::middleware::from_fn(visitor::only_from_here))
         .with_state(app)
 }
 

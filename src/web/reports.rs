@@ -102,17 +102,32 @@ pub(super) async fn add_correction(
             let (place_hash, locator) = (app.place.hash, app.locator.clone());
             app.store.add_correction(report, body.to_vec(), correction, place_hash, locator).await?
         }
-        Err(error) => taken_before(&app, &body, error).await?,
+        Err(error) => {
+            let added = taken_before(&app, &body, error).await?;
+            let versions = app.store.list_versions(report).await?;
+            if !versions.iter().any(|v| v.entry.index == added.receipt.index) {
+                let id = added.receipt.id;
+                return Err(
+                    Error::Conflict(format!("id {id} is taken by a correction of another report")).into()
+                );
+            }
+            added
+        }
     };
     Ok(receipt(added, format!("/api/v1/reports/{report}")))
 }
 
 /// Records a patrol.
 #[utoipa::path(post, path = "/api/v1/patrols", tag = "patrols", request_body = PatrolBody,
+    params(("Device-Time" = Option<String>, Header, description = "The phone's clock at sending, RFC 3339")),
     responses((status = 201, body = Receipt), (status = 200, body = Receipt), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
-pub(super) async fn add_patrol(State(app): State<App>, Json(body): Json) -> Result<Response, Failure> {
-    let added = match parse_patrol(&body, &app.arrival(None)) {
+pub(super) async fn add_patrol(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(body): Json,
+) -> Result<Response, Failure> {
+    let added = match parse_patrol(&body, &app.arrival(device_time(&headers)?)) {
         Ok(patrol) => app.store.add_patrol(patrol).await?,
         Err(error) => taken_before(&app, &body, error).await?,
     };

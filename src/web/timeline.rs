@@ -48,16 +48,23 @@ pub(super) async fn list_timeline(State(app): State<App>, uri: axum::http::Uri) 
 
 /// The limit stands beside the filter's own names, which are strict.
 fn split_limit(uri: &axum::http::Uri) -> Result<(TimelineQuery, u32), Error> {
-    let text = uri.query().unwrap_or_default();
-    let (own, rest): (Vec<&str>, Vec<&str>) = text.split('&').partition(|p| p.starts_with("limit="));
-    let limit = own.last().and_then(|p| p.strip_prefix("limit=")).map_or(Ok(LIMIT), str::parse);
+    let (query, limit) = split(uri, "limit")?;
+    let limit = limit.map_or(Ok(LIMIT), |text| text.parse());
     let limit = limit.ok().filter(|n| (1..=LIMIT_MAX).contains(n));
     let limit = limit.ok_or_else(|| Error::invalid("limit", format!("allowed: 1 to {LIMIT_MAX}")))?;
+    Ok((query, limit))
+}
+
+/// The filter, and one parameter that is not of it.
+pub(super) fn split(uri: &axum::http::Uri, own: &str) -> Result<(TimelineQuery, Option<String>), Error> {
+    let text = uri.query().unwrap_or_default();
+    let value = |p: &str| p.strip_prefix(own).and_then(|p| p.strip_prefix('=')).map(str::to_owned);
+    let (found, rest): (Vec<&str>, Vec<&str>) = text.split('&').partition(|p| value(p).is_some());
     let rest = rest.join("&");
     let uri: axum::http::Uri =
         format!("/?{rest}").parse().map_err(|_| Error::invalid("query", "cannot be read as an address"))?;
     let Query(query) = Query::try_from_uri(&uri).map_err(|e| Error::invalid("query", e.body_text()))?;
-    Ok((query, limit))
+    Ok((query, found.last().and_then(|p| value(p))))
 }
 
 /// The addresses of the documents, described by the timeline's own filter.

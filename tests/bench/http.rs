@@ -23,7 +23,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, Fault> {
 pub fn request(method: &str, path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut bytes =
-        format!("{method} {path} HTTP/1.1\r\nHost: jijia\r\n{kind}Content-Length: {length}\r\n\r\n")
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {length}\r\n\r\n")
             .into_bytes();
     bytes.extend_from_slice(body);
     bytes

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use jijia::evidence::entry::{Commitments, Entry, commitment};
 use jijia::evidence::merkle::{Hash, Head, leaf_hash};
 use rusqlite::{Connection, OptionalExtension};
@@ -38,7 +39,7 @@ fn words(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Reads everything and checks it: the database's own integrity, leaf hashes and head of the log recomputed, the
+/// Reads everything and checks it: the database's own integrity, leaf hashes and head of the log recomputed, signed heads compared, the
 /// commitments of every report, the bytes of every photo. A report or photo that is there twice is an error.
 pub fn audit(dir: &Path) -> Checked<Held> {
     let db = Connection::open(dir.join("jijia.db")).map_err(words)?;
@@ -84,6 +85,7 @@ pub fn audit(dir: &Path) -> Checked<Held> {
 /// The log with its leaf hashes, after these and the stored head were computed again from the stored bytes.
 fn log(db: &Connection) -> Checked<Vec<(Entry, Hash)>> {
     let mut head = Head::default();
+    let mut roots = vec![head.root()];
     let mut entries = Vec::new();
     let mut rows = db.prepare("select idx, body, leaf from entry order by idx").map_err(words)?;
     let rows = rows
@@ -94,8 +96,10 @@ fn log(db: &Connection) -> Checked<Vec<(Entry, Hash)>> {
         want(index == head.size(), format!("entry {index} stands where {} should", head.size()))?;
         want(leaf == leaf_hash(&body), format!("the leaf hash of entry {index}"))?;
         head.push(leaf);
+        roots.push(head.root());
         entries.push((serde_json::from_slice(&body).map_err(words)?, leaf));
     }
+    signed(db, &roots)?;
     let stored = db
         .query_row("select size, frontier from log_head", [], |r| {
             Ok((r.get::<_, u64>(0)?, r.get::<_, Vec<u8>>(1)?))
@@ -103,6 +107,23 @@ fn log(db: &Connection) -> Checked<Vec<(Entry, Hash)>> {
         .map_err(words)?;
     want(stored == (head.size(), head.frontier()), format!("the stored head, size {}", stored.0))?;
     Ok(entries)
+}
+
+/// Every signed head says the root over the entries that are there: lines two and three of its text (C2SP
+/// tlog-checkpoint).
+fn signed(db: &Connection, roots: &[Hash]) -> Checked {
+    let mut notes = db.prepare("select note from checkpoint").map_err(words)?;
+    for note in notes.query_map([], |r| r.get::<_, String>(0)).map_err(words)? {
+        let note = note.map_err(words)?;
+        let mut lines = note.lines().skip(1);
+        let size: Option<usize> = lines.next().and_then(|line| line.parse().ok());
+        let root = size.and_then(|size| roots.get(size)).map(|root| BASE64_STANDARD.encode(root));
+        want(
+            root.is_some() && root.as_deref() == lines.next(),
+            format!("a signed head over other entries: {note}"),
+        )?;
+    }
+    Ok(())
 }
 
 fn whole_report(db: &Connection, index: u64, id: &[u8; 16], commit: &Commitments) -> Checked {

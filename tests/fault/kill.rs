@@ -39,8 +39,26 @@ impl Sent {
     }
 }
 
-/// Eight writers send new reports and old ones again until the service is killed under them, after so many answers.
-fn write_until_killed(mut serve: Serve, ledger: &Mutex<Vec<Sent>>, rng: &mut Rng) -> usize {
+/// Everything that was sent, but for what is under way.
+#[derive(Default)]
+struct Ledger {
+    sent: Vec<Sent>,
+    made: u32,
+}
+
+impl Ledger {
+    /// A new report, or, one in four, an old one again.
+    fn take(&mut self, rng: &mut Rng) -> Sent {
+        if self.sent.len() > WRITERS && rng.u8(..4) == 0 {
+            return self.sent.swap_remove(rng.usize(..self.sent.len()));
+        }
+        self.made += 1;
+        Sent::new(self.made)
+    }
+}
+
+/// Eight writers are at work until the service is killed under them, after so many answers.
+fn write_until_killed(mut serve: Serve, ledger: &Mutex<Ledger>, rng: &mut Rng) -> usize {
     let (count, answered) = mpsc::channel();
     let kill_after = rng.usize(1..60);
     std::thread::scope(|scope| {
@@ -48,21 +66,14 @@ fn write_until_killed(mut serve: Serve, ledger: &Mutex<Vec<Sent>>, rng: &mut Rng
             let (client, count, mut rng) = (serve.client, count.clone(), rng.fork());
             scope.spawn(move || {
                 loop {
-                    let mut sent = {
-                        let mut ledger = ledger.lock().unwrap();
-                        let n = ledger.len();
-                        // One in four is an old one again; the lock is not held while it is under way.
-                        if n > WRITERS && rng.u8(..4) == 0 {
-                            ledger.swap_remove(rng.usize(..n))
-                        } else {
-                            fresh(&mut rng)
-                        }
-                    };
+                    // The lock is not held while it is under way.
+                    let mut sent = ledger.lock().unwrap().take(&mut rng);
                     let heard = sent.send(client);
-                    ledger.lock().unwrap().push(sent);
+                    ledger.lock().unwrap().sent.push(sent);
                     if !heard {
                         return;
                     }
+                    // After the kill nobody counts.
                     let _ = count.send(());
                 }
             });
@@ -71,10 +82,6 @@ fn write_until_killed(mut serve: Serve, ledger: &Mutex<Vec<Sent>>, rng: &mut Rng
         serve.kill();
     });
     kill_after
-}
-
-fn fresh(rng: &mut Rng) -> Sent {
-    Sent::new(rng.u32(..))
 }
 
 /// Every acknowledged report is there under its receipt, and nothing that was never sent.
@@ -91,25 +98,25 @@ fn compare(dir: &Path, ledger: &[Sent]) {
 /// Kills a service so often over one directory; the number of answers heard before.
 fn kill_again_and_again(cycles: usize, rng: &mut Rng) -> usize {
     let dir = tempfile::tempdir().unwrap();
-    let ledger = Mutex::new(Vec::new());
+    let ledger = Mutex::new(Ledger::default());
     let mut answers = 0;
     for _ in 0..cycles {
         let serve = Serve::start(dir.path());
         {
-            let mut ledger = ledger.lock().unwrap();
-            compare(dir.path(), &ledger);
-            for sent in ledger.iter_mut().filter(|s| s.receipt.is_none()) {
+            let sent = &mut ledger.lock().unwrap().sent;
+            compare(dir.path(), sent);
+            for sent in sent.iter_mut().filter(|s| s.receipt.is_none()) {
                 assert!(sent.send(serve.client));
             }
         }
         answers += write_until_killed(serve, &ledger, rng);
     }
     let serve = Serve::start(dir.path());
-    let mut ledger = ledger.into_inner().unwrap();
-    for sent in &mut ledger {
+    let Ledger { mut sent, .. } = ledger.into_inner().unwrap();
+    for sent in &mut sent {
         assert!(sent.send(serve.client));
     }
-    compare(dir.path(), &ledger);
+    compare(dir.path(), &sent);
     answers
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::shown;
 use super::trace::{self, Call};
+use super::{shown, size};
 use crate::serve::{Client, Serve};
 use crate::service::{jpeg, report};
 
@@ -97,16 +97,16 @@ fn submit(client: Client, numbers: std::ops::Range<u32>) {
     }
 }
 
-/// Twenty reports and photos one after the other, then four writers with ten each.
-fn recorded_submissions() -> (tempfile::TempDir, PathBuf, Vec<Call>) {
+/// Reports and photos one after the other, then from four writers at once, each with so many of both.
+fn recorded_submissions(each: u32) -> (tempfile::TempDir, PathBuf, Vec<Call>) {
     let dir = tempfile::tempdir().unwrap();
     let (data, file) = (dir.path().join("data"), dir.path().join("trace"));
     let serve: Serve = trace::recorded(&data, &file, None);
-    submit(serve.client, 0..20);
+    submit(serve.client, 0..2 * each);
     std::thread::scope(|scope| {
         for writer in 2..6 {
             let client = serve.client;
-            scope.spawn(move || submit(client, writer * 10..(writer + 1) * 10));
+            scope.spawn(move || submit(client, writer * each..(writer + 1) * each));
         }
     });
     serve.terminate();
@@ -116,10 +116,11 @@ fn recorded_submissions() -> (tempfile::TempDir, PathBuf, Vec<Call>) {
 
 #[test]
 fn every_2xx_is_preceded_by_a_sync_of_what_it_acknowledges() {
-    let (_dir, data, calls) = recorded_submissions();
+    let each = size(10, 30);
+    let (_dir, data, calls) = recorded_submissions(each as u32);
     let (answers, faults) = unsynced(&calls, &data);
     assert_eq!(faults, [] as [String; 0]);
-    assert_eq!(answers, 120);
+    assert_eq!(answers, 12 * each);
     shown("sync", answers, "2xx");
 
     // The same trace without some of its syncs must not pass.
@@ -129,10 +130,10 @@ fn every_2xx_is_preceded_by_a_sync_of_what_it_acknowledges() {
         println!("sync: without those of {what} {} of {answers} are found", faults.len());
         faults.len()
     };
-    assert_eq!(without("the write-ahead log", &|p| p.ends_with("jijia.db-wal")), 120);
-    assert_eq!(without("the photos' bytes", &|p| p.starts_with(data.join("tmp"))), 60);
+    assert_eq!(without("the write-ahead log", &|p| p.ends_with("jijia.db-wal")), answers);
+    assert_eq!(without("the photos' bytes", &|p| p.starts_with(data.join("tmp"))), answers / 2);
     for folder in [data.join("photos"), data.join("previews")] {
-        assert_eq!(without("the folders of a hash", &|p| p.parent() == Some(&*folder)), 60);
+        assert_eq!(without("the folders of a hash", &|p| p.parent() == Some(&*folder)), answers / 2);
         assert!(without("the folder above", &|p| p == folder) > 0);
     }
 }

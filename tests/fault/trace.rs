@@ -187,7 +187,7 @@ impl Attached {
     /// Returns when every thread is watched.
     pub fn to(serve: &Serve, file: &Path, expressions: &[&str]) -> Self {
         let mut command = Command::new("strace");
-        command.args(["-f", "-y", "-xx", "-p", &serve.child.id().to_string(), "-o"]).arg(file);
+        command.args(["-f", "-y", "-xx", "-s", "4000", "-p", &serve.child.id().to_string(), "-o"]).arg(file);
         for expression in expressions {
             command.args(["-e", expression]);
         }

@@ -37,11 +37,12 @@ async fn every_described_route_is_answered_by_its_handler() {
     for (method, path) in &all {
         let address = path.replace("{id}", &id(1)).replace("{sha256}", &"ab".repeat(32));
         let answer = service.send(method, &address, &[], b"").await;
-        let words = String::from_utf8_lossy(&answer.body).into_owned();
         assert_ne!(answer.status, 405, "{method} {path}");
         // The fallback says the path itself; a handler says which report or photo is not there.
-        let detail = if answer.status == 404 { answer.json()["detail"].to_string() } else { words };
-        assert!(!detail.contains(&address), "{method} {path}: {detail}");
+        if answer.status == 404 {
+            let detail = answer.json()["detail"].to_string();
+            assert!(!detail.contains(&address), "{method} {path}: {detail}");
+        }
         let status = answer.status.to_string();
         assert!(
             !api["paths"][path][method.to_lowercase()]["responses"][&status].is_null(),

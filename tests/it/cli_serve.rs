@@ -26,7 +26,7 @@ fn one_service_per_directory_and_a_request_under_way_is_finished() {
     let photo = jpeg(7);
     let mut line = running.client.connect().unwrap();
     let head = format!(
-        "PUT /api/v1/photos/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        "PUT /api/v1/photos/{} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
         sha256_of(&photo),
         photo.len()
     );

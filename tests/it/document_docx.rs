@@ -72,7 +72,11 @@ fn every_part_is_well_formed_and_of_its_type() {
         assert!(parts.contains_key(&over[1..]), "{over} has a type and is not there");
     }
     let media: Vec<_> = parts.iter().filter(|(name, _)| name.starts_with("word/media/")).collect();
-    assert_eq!(media.len(), 36 + 2, "40 photos: two not come, one HEIC, one erased; map and chart");
+    assert_eq!(
+        media.len(),
+        36 + 3,
+        "40 photos: two not come, one HEIC, one erased; map, chart and checkpoint"
+    );
     for (name, bytes) in media {
         let kind = by_ending[name.rsplit_once('.').unwrap().1];
         let head: &[u8] = if kind == "image/jpeg" { &[0xFF, 0xD8, 0xFF] } else { b"\x89PNG" };
@@ -168,7 +172,7 @@ fn pictures_are_told_apart_and_described() {
         assert!(ids.insert(picture.attribute("id").unwrap()));
         assert!(!picture.attribute("descr").unwrap().is_empty());
     }
-    assert_eq!(ids.len(), 36 + 2);
+    assert_eq!(ids.len(), 36 + 3);
     // 72 × 43 mm and 150 × 105 mm in EMU.
     for extent in all(&body, "extent") {
         let [cx, cy] = ["cx", "cy"].map(|a| extent.attribute(a).unwrap().parse::<u32>().unwrap());
@@ -208,7 +212,7 @@ fn without_demo_no_mark_and_without_pictures_words() {
     let parts = parts(out.into_inner());
     assert!(!parts.contains_key("word/header1.xml"));
     let body = xml(&parts, "word/document.xml");
-    assert_eq!(all(&body, "drawing").count(), 0);
+    assert_eq!(all(&body, "drawing").count(), 1, "the checkpoint is drawn from the timeline itself");
     let text = text_of(&body);
     assert_eq!(text.matches("（图未绘制）").count(), 2);
     assert_eq!(text.matches("原件已封存，预览未生成").count(), 36);
@@ -371,4 +375,19 @@ pub fn to_pdf(path: &Path) -> PathBuf {
     let pdf = path.with_extension("pdf");
     assert!(office.status.success() && pdf.exists(), "{office:?}");
     pdf
+}
+
+/// What a phone reads from the print.
+#[test]
+fn the_code_is_read_back_as_the_checkpoint() {
+    let sample = sample();
+    let text = sample.timeline.checkpoint.as_ref().unwrap().to_string();
+    let drawn = jijia::picture::to_rgb(&jijia::picture::code(&text).unwrap(), 400).unwrap();
+    let (width, height) = (drawn.width() as usize, drawn.height() as usize);
+    let grey = |x: usize, y: usize| drawn.get_pixel(x as u32, y as u32).0[0];
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, grey);
+    let grids = image.detect_grids();
+    assert_eq!(grids.len(), 1);
+    assert_eq!(grids[0].decode().unwrap().1, text);
+    jijia::picture::code(&"x".repeat(2332)).unwrap_err();
 }

@@ -26,6 +26,8 @@ struct Lake {
     store: Store,
     expected: BTreeMap<Key, f64>,
     rows: u64,
+    /// Cursor of the newest mirror.
+    into: std::sync::Mutex<String>,
     _folder: TempDir,
 }
 
@@ -33,7 +35,7 @@ impl Lake {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path(), Opener::Service, Clock::System).await.unwrap();
-        Self { store, expected: BTreeMap::new(), rows: 0, _folder: folder }
+        Self { store, expected: BTreeMap::new(), rows: 0, into: Default::default(), _folder: folder }
     }
 
     /// Commits a batch; what comes later for the same key replaces what was expected.
@@ -45,7 +47,7 @@ impl Lake {
             }
         }
         let added = observations.len() as u64;
-        let batch = NewBatch { source: "http".into(), observations, dead: Vec::new() };
+        let batch = NewBatch { source: "http".into(), file: None, observations, dead: Vec::new() };
         assert_eq!(self.store.add_observations(batch).await.unwrap().added, added);
     }
 
@@ -56,6 +58,7 @@ impl Lake {
     }
 
     fn mirror(&self, config: &config::Influx) -> Mirror {
+        *self.into.lock().unwrap() = influx::cursor_name(config);
         let target = Target::new(config).unwrap();
         let status = Arc::new(InfluxStatus::default());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -66,8 +69,10 @@ impl Lake {
         Mirror { status, stop, task }
     }
 
+    /// Where the newest mirror stands.
     async fn cursor(&self) -> Cursor {
-        self.store.get_cursor(influx::FOLLOWER).await.unwrap()
+        let name = self.into.lock().unwrap().clone();
+        self.store.get_cursor(&name).await.unwrap()
     }
 }
 

@@ -8,6 +8,7 @@ use image::{Rgb, RgbImage};
 use jiff::{SignedDuration, Timestamp};
 use jijia::casework::{EvidenceLevel, SewageSigns};
 use jijia::document::{Picture, Pictures};
+use jijia::evidence::checkpoint::Checkpoint;
 use jijia::evidence::timeline::{
     Bucket, CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
     Row, Rules, Series, Sighting, Summary, Timeline,
@@ -110,6 +111,12 @@ fn make() -> Sample {
         cut_off,
         log_size: 18_342,
         log_root: hash("root"),
+        checkpoint: Some(Checkpoint {
+            origin: "jijia.local/evidence".into(),
+            size: 18_340,
+            root: [7; 32],
+            extensions: Vec::new(),
+        }),
         rules: Rules {
             dry: DryRule { window_h: 72.0, limit_mm: 2.5 },
             nh3n_limit_mg_l: 2.0,
@@ -284,6 +291,7 @@ fn readings(at: Timestamp, lcg: &mut Lcg) -> Vec<Reading> {
         unit: "mg/L".into(),
         observed_at: at - SignedDuration::from_mins(8),
         distance_m: 123.4,
+        place: (0, 0),
     };
     vec![
         of("do", "溶解氧", format!("{}.{}", 1 + lcg.below(5), lcg.below(10))),

@@ -211,6 +211,7 @@ fn settings() -> Settings {
         max_body_bytes: MAX_BODY_BYTES,
         photos: Limits { max_bytes: MAX_PHOTO_BYTES, max_pixels: 10_000_000, max_side: 8_000 },
         office: Office { max_rows: 5000, fonts_dir: None, program },
+        keep_bundles: Duration::from_secs(86_400),
         request_timeout: Duration::from_secs(60),
         low_space_bytes: 0,
         mqtt: None,

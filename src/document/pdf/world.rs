@@ -15,7 +15,7 @@ use typst_pdf::PdfOptions;
 
 use super::internal;
 use crate::error::{Error, Result};
-use crate::picture::fonts;
+use crate::picture::{code, fonts};
 
 const TEMPLATE: &str = include_str!("../../../dashboards/brief.typ");
 
@@ -108,6 +108,16 @@ impl BriefWorld {
         let file = format!("{kind}.svg");
         self.files.insert(file.clone(), Bytes::from_string(svg.to_owned()));
         each_block(data, kind, |block| block["file"] = json!(file));
+    }
+
+    /// Makes each text that is to be read by a machine a drawing. One that does not fit is left out: it stands in words.
+    pub fn add_codes(&mut self, data: &mut Value) {
+        let files = &mut self.files;
+        each_block(data, "code", |block| {
+            let Some(svg) = block["text"].as_str().and_then(|text| code(text).ok()) else { return };
+            files.insert("code.svg".to_owned(), Bytes::from_string(svg));
+            block["file"] = json!("code.svg");
+        });
     }
 
     /// Makes each photo that is there the file of its plates. What is not a JPEG is left to its words.

@@ -145,7 +145,7 @@ mod tests {
         let got = batches(&[mapping("a"), mapping("b")], &messages);
         let shape: Vec<_> =
             got.iter().map(|b| (b.source.as_str(), b.observations.len(), b.dead.len())).collect();
-        assert_eq!(shape, [("mqtt:a", 2, 0), ("mqtt:b", 0, 1), ("mqtt", 0, 1)]);
+        assert_eq!(shape, [("mqtt:a", 2, 0), ("mqtt:b", 0, 2), ("mqtt", 0, 1)]);
         assert_eq!((got[1].dead[0].topic.as_str(), got[1].dead[0].raw.as_slice()), ("b/S1", b"{".as_slice()));
     }
 }

@@ -34,11 +34,11 @@ pub(super) struct Signed {
 impl Signed {
     /// The stored checkpoints (a few: the newest, one for each key, the cosigned ones) and the heads of others.
     pub fn read(audit: &mut Audit<'_>) -> rusqlite::Result<Self> {
-        let others = audit.heads.iter().map(|(from, c)| Known {
+        let others = audit.heads.iter().map(|head| Known {
             table: "log",
-            key: format!("head of {from}"),
-            size: c.size,
-            root: c.root,
+            key: format!("head of {}", head.whose),
+            size: head.size,
+            root: head.root,
         });
         let keys = audit.key.iter().cloned().collect();
         let mut this = Self { heads: others.collect(), next: 0, checkpoints: Vec::new(), keys, published: 0 };

@@ -15,6 +15,7 @@ use crate::evidence::timeline::{
     CorrectionRef, ERASED, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version,
 };
 use crate::lake::{Place, Station};
+use crate::water::observation::shown;
 use crate::water::property;
 
 /// How long before a sighting a reading may lie, milliseconds.
@@ -148,7 +149,7 @@ impl Store {
     }
 
     async fn add_readings(&self, sightings: &mut [Sighting], place: &Place, rules: &Rules) -> Result<()> {
-        type ReadingRow = (i64, i64, String, String, String, i64, Option<f64>, Option<String>);
+        type ReadingRow = (i64, i64, i64, String, String, String, i64, Option<f64>, Option<String>);
         let streams: Vec<(i64, String)> = sqlx::query_as(
             "select id, station from datastream where processing = 'raw' and property <> 'rain'",
         )
@@ -170,7 +171,7 @@ impl Store {
         // order of the joins holds: the array is read once.
         let rows: Vec<ReadingRow> = sqlx::query_as(
             "with q as (select value ->> 0 as i, value ->> 1 as ds, value ->> 2 as at from json_each($1))
-             select q.i, q.ds, d.station, d.property, d.unit, o.t, o.v, o.received_text
+             select q.i, o.entry, o.pos, d.station, d.property, d.unit, o.t, o.v, o.received_text
              from q cross join datastream d on d.id = q.ds cross join observation o on o.ds = q.ds
                and (o.t, o.entry, o.pos) = (select t, entry, pos from observation
                  where ds = q.ds and t <= q.at and t > q.at - $2 order by t desc, entry desc, pos desc limit 1)",
@@ -180,19 +181,21 @@ impl Store {
         .fetch_all(&self.readers)
         .await
         .map_err(read_error)?;
-        for (i, _, station, key, unit, t, v, text) in rows {
+        for (i, entry, pos, station, key, unit, t, v, text) in rows {
             let Some(s) = usize::try_from(i).ok().and_then(|i| sightings.get_mut(i)) else { continue };
             let Some((found, distance_m)) = nearby(s, place, rules).find(|(st, _)| st.code == station) else {
                 continue;
             };
+            let (value, unit) = shown(v, text, property::unit_words(&unit));
             s.readings.push(Reading {
                 station: Named { code: found.code.clone(), name: found.name.clone() },
                 property_zh: property::find(&key).map_or_else(|| key.clone(), |p| p.zh.into()),
                 property: key,
-                value: text.or(v.map(|v| v.to_string())).unwrap_or_default(),
-                unit: property::unit_words(&unit).to_owned(),
+                value,
+                unit: unit.to_owned(),
                 observed_at: from_ms(t),
                 distance_m,
+                place: (entry.unsigned_abs(), pos.unsigned_abs()),
             });
         }
         for s in sightings {

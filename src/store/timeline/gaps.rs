@@ -1,8 +1,8 @@
 //! What should be there and is not: duty windows without a patrol of a sector, stations that fell silent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use geo::{Distance, Geodesic, Point};
+use geo::{BoundingRect, Distance, Geodesic, Point};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
@@ -12,12 +12,16 @@ use super::{Store, named, read_error, sector_name};
 use crate::clock::{beijing, beijing_words, from_ms};
 use crate::error::Result;
 use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Rules};
-use crate::lake::{DutyWindow, Place, Station};
+use crate::lake::{Channel, DutyWindow, Place, Station};
+use crate::water::property;
 
 /// A station is silent after this many of its intervals without a value.
 const SILENT_INTERVALS: i64 = 3;
-/// Days of duty windows looked at for one answer: more is no page that a person reads.
-const MAX_DAYS: i64 = 800;
+/// Days of duty windows looked at for one answer: ten years.
+const MAX_DAYS: i64 = 3660;
+/// A value came, were it below what the method can find; an empty one says that the sensor is not there.
+pub(in crate::store) const DELIVERED: &str = "(v is not null or received_text glob '[<＜≤]*'
+  or lower(received_text) in ('nd', '未检出'))";
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -45,7 +49,12 @@ impl Span {
 /// The stations whose water a filter is about: near its outfall, or all of them.
 pub(super) fn stations_of<'p>(filter: &Filter, place: &'p Place, rules: &Rules) -> Vec<&'p Station> {
     let Some(outfall) = place.outfalls.iter().find(|o| Some(&o.code) == filter.outfall.as_ref()) else {
-        return place.stations.iter().collect();
+        let within = |s: &&Station| {
+            filter.bbox.is_none_or(|[west, south, east, north]| {
+                (west..=east).contains(&s.position.lng) && (south..=north).contains(&s.position.lat)
+            })
+        };
+        return place.stations.iter().filter(within).collect();
     };
     let away_m = |s: &Station| {
         let (a, b) = (outfall.position, s.position);
@@ -77,7 +86,7 @@ impl Store {
         let Some(first) = self.first_seen().await? else { return Ok(Vec::new()) };
         let (from, now) = (span.from.max(first), self.clock.now());
         // A window that begins in the span may end after it.
-        let walked = self.list_walked(&sectors, (from, span.to + DAY)).await?;
+        let walked = Walked::of(self.list_walked(&sectors, (from, span.to + DAY)).await?);
         let mut gaps = Vec::new();
         let mut day = beijing(span.to).date();
         // From the newest day back: a phone whose clock was never set must not use up the days that are looked at.
@@ -87,10 +96,8 @@ impl Store {
                 if start < from || start >= span.to || end > now {
                     continue;
                 }
-                let missed = sectors
-                    .iter()
-                    .filter(|code| !walked.iter().any(|(s, a, b)| s == *code && *a <= end && *b >= start));
-                gaps.extend(not_patrolled(missed, window, (start, end), sectors.len(), place));
+                let missed = sectors.iter().filter(|code| !walked.within(code, start, end));
+                gaps.extend(not_patrolled(missed, window, (start, end), place));
             }
             let Ok(before) = day.yesterday() else { break };
             if day <= beijing(from).date() {
@@ -147,8 +154,8 @@ impl Store {
         Ok(rows.into_iter().map(|(sector, a, b)| (sector, from_ms(a), from_ms(b))).collect())
     }
 
-    /// Times in which a station of the filter delivered nothing for three intervals or more, each in the span in
-    /// which it begins.
+    /// Times in which a station of the filter, or one of its channels, delivered nothing for three intervals or more,
+    /// each in the span in which it begins. A channel that fell silent with its station is not said again.
     pub(super) async fn list_silent(
         &self,
         filter: &Filter,
@@ -156,43 +163,98 @@ impl Store {
         place: &Place,
         rules: &Rules,
     ) -> Result<Vec<Gap>> {
+        let streams: Vec<(i64, String, String)> =
+            sqlx::query_as("select id, station, property from datastream where processing = 'raw'")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(read_error)?;
         let mut gaps = Vec::new();
         for station in stations_of(filter, place, rules) {
-            let Some(channel) = station.channels.iter().min_by_key(|c| c.every_s) else { continue };
-            let limit_ms = i64::from(channel.every_s) * 1000 * SILENT_INTERVALS;
-            let ds: Option<i64> = sqlx::query_scalar(
-                "select id from datastream where station = $1 and property = $2 and processing = 'raw'",
-            )
-            .bind(&station.code)
-            .bind(&channel.property)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(read_error)?;
-            // A station that never said anything is not "silent since": nothing is known of it.
-            let Some(ds) = ds else { continue };
-            // From each value to the next, which may lie behind the span; where the period begins, also from the
-            // last value before it.
-            let rows: Vec<(i64, i64)> = sqlx::query_as(
-                "with v as (
-                   select t from observation where ds = $1 and t >= $2 and t < $3
-                   union all select coalesce((select max(t) from observation where ds = $1 and t < $2), $2) where $4)
-                 select a, b from (select t as a, coalesce(lead(t) over (order by t),
-                     (select min(t) from observation where ds = $1 and t >= $3 and t <= $5), $5) as b from v)
-                 where b - a > $6",
-            )
+            let Some(fastest_s) = station.channels.iter().map(|c| c.every_s).min() else { continue };
+            let mut holes: Vec<(&Channel, Vec<Hole>)> = Vec::new();
+            for channel in &station.channels {
+                let of = |(_, code, key): &&(i64, String, String)| {
+                    *code == station.code && *key == channel.property
+                };
+                // What never said anything is not "silent since": nothing is known of it.
+                if let Some((ds, ..)) = streams.iter().find(of) {
+                    holes.push((channel, self.list_holes(*ds, silence(fastest_s), span).await?));
+                }
+            }
+            gaps.extend(silent_of(station, fastest_s, &holes));
+        }
+        gaps.sort_by_key(|g| g.from);
+        Ok(gaps)
+    }
+
+    /// The times longer than `limit` in which a datastream delivered nothing: from each value to the next, which may lie
+    /// behind the span; where the period begins, also from the last value before it.
+    async fn list_holes(&self, ds: i64, limit: SignedDuration, span: &Span) -> Result<Vec<Hole>> {
+        let sql = format!(
+            "with v as (
+               select t from observation where ds = $1 and t >= $2 and t < $3 and {DELIVERED}
+               union select coalesce((select t from observation where ds = $1 and t < $2 and {DELIVERED}
+                 order by t desc limit 1), $2) where $4)
+             select a, b from (select t as a, coalesce(lead(t) over (order by t), (select t from observation
+                 where ds = $1 and t >= $3 and t <= $5 and {DELIVERED} order by t limit 1), $5) as b from v)
+             where b - a > $6"
+        );
+        let rows: Vec<(i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(ds)
             .bind(span.from.as_millisecond())
             .bind(span.to.as_millisecond())
             .bind(span.begins)
             .bind(span.end.as_millisecond())
-            .bind(limit_ms)
+            .bind(limit.as_millis() as i64)
             .fetch_all(&self.readers)
             .await
             .map_err(read_error)?;
-            gaps.extend(rows.into_iter().map(|(a, b)| silent(station, from_ms(a), from_ms(b))));
-        }
-        Ok(gaps)
+        Ok(rows.into_iter().map(|(a, b)| (from_ms(a), from_ms(b))).collect())
     }
+}
+
+/// From the last value to the next.
+type Hole = (Timestamp, Timestamp);
+
+/// How long nothing may come of what delivers every so many seconds.
+fn silence(every_s: u32) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(every_s) * SILENT_INTERVALS)
+}
+
+/// The gaps of a station from the holes of its channels: where all of them are empty it is the station that is silent.
+fn silent_of(station: &Station, fastest_s: u32, holes: &[(&Channel, Vec<Hole>)]) -> Vec<Gap> {
+    let mut whole: Vec<Hole> = match holes {
+        [] => return Vec::new(),
+        [(_, first), rest @ ..] => rest.iter().fold(first.clone(), |all, (_, more)| common(&all, more)),
+    };
+    whole.retain(|(a, b)| b.duration_since(*a) > silence(fastest_s));
+    let mut gaps: Vec<Gap> = whole.iter().map(|h| silent(station, "", *h)).collect();
+    for (channel, holes) in holes.iter().filter(|_| holes.len() > 1) {
+        let limit = silence(channel.every_s);
+        let with_station = |h: &Hole| whole.iter().any(|w| h.0 >= w.0 - limit && h.1 <= w.1 + limit);
+        let name = property::find(&channel.property).map_or(channel.property.as_str(), |p| p.zh);
+        let alone = holes.iter().filter(|h| h.1.duration_since(h.0) > limit && !with_station(h));
+        gaps.extend(alone.map(|h| silent(station, name, *h)));
+    }
+    gaps
+}
+
+/// The times that lie in a hole of both, in order.
+fn common(a: &[Hole], b: &[Hole]) -> Vec<Hole> {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+        let (from, to) = (x.0.max(y.0), x.1.min(y.1));
+        if from < to {
+            both.push((from, to));
+        }
+        if x.1 <= y.1 {
+            a.next()
+        } else {
+            b.next()
+        };
+    }
+    both
 }
 
 fn sectors_of(filter: &Filter, place: &Place) -> Vec<String> {
@@ -200,7 +262,7 @@ fn sectors_of(filter: &Filter, place: &Place) -> Vec<String> {
         || place.outfalls.iter().find(|o| Some(&o.code) == filter.outfall.as_ref())?.sector.clone();
     let of_unit = || {
         let unit = filter.unit.as_ref()?;
-        let codes: HashSet<String> = place
+        let codes: BTreeSet<String> = place
             .outfalls
             .iter()
             .filter(|o| o.unit.as_ref() == Some(unit))
@@ -208,10 +270,37 @@ fn sectors_of(filter: &Filter, place: &Place) -> Vec<String> {
             .collect();
         Some(codes.into_iter().collect::<Vec<_>>())
     };
+    let within = |s: &&crate::lake::Sector| match (filter.bbox, s.polygon.bounding_rect()) {
+        (Some([west, south, east, north]), Some(r)) => {
+            r.min().x <= east && r.max().x >= west && r.min().y <= north && r.max().y >= south
+        }
+        _ => true,
+    };
     match (filter.sector.clone().or_else(of_outfall), of_unit()) {
         (Some(one), _) => vec![one],
         (None, Some(some)) => some,
-        (None, None) => place.sectors.iter().map(|s| s.code.clone()).collect(),
+        (None, None) => place.sectors.iter().filter(within).map(|s| s.code.clone()).collect(),
+    }
+}
+
+/// When somebody was in each sector: spans of at most a day, in the order of their beginnings.
+struct Walked(BTreeMap<String, Vec<(Timestamp, Timestamp)>>);
+
+impl Walked {
+    fn of(rows: Vec<(String, Timestamp, Timestamp)>) -> Self {
+        let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (sector, from, to) in rows {
+            all.entry(sector).or_default().push((from, to));
+        }
+        all.values_mut().for_each(|spans| spans.sort_unstable());
+        Self(all)
+    }
+
+    /// Somebody was in `sector` at some time from `start` to `end`.
+    fn within(&self, sector: &str, start: Timestamp, end: Timestamp) -> bool {
+        let Some(spans) = self.0.get(sector) else { return false };
+        let later = spans.partition_point(|(from, _)| *from <= end);
+        spans[..later].iter().rev().take_while(|(from, _)| *from >= start - DAY).any(|(_, to)| *to >= start)
     }
 }
 
@@ -220,14 +309,15 @@ fn not_patrolled<'a>(
     missed: impl Iterator<Item = &'a String>,
     window: &DutyWindow,
     (from, to): (Timestamp, Timestamp),
-    of: usize,
     place: &Place,
 ) -> Option<Gap> {
     let missed: Vec<Named> = missed.map(|code| named(code.clone(), |c| sector_name(place, c))).collect();
     let subject = match missed.as_slice() {
         [] => return None,
         [one] => one.clone(),
-        all if all.len() == of => Named { code: window.code.clone(), name: "全部岸段".into() },
+        all if all.len() == place.sectors.len() => {
+            Named { code: window.code.clone(), name: "全部岸段".into() }
+        }
         some => Named {
             code: window.code.clone(),
             name: some.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join("、"),
@@ -238,14 +328,32 @@ fn not_patrolled<'a>(
     Some(Gap { kind: GapKind::NotPatrolled, from, to, subject, words })
 }
 
-fn silent(station: &Station, from: Timestamp, to: Timestamp) -> Gap {
+/// `channel` is the property's name, or empty for the whole station.
+fn silent(station: &Station, channel: &str, (from, to): (Timestamp, Timestamp)) -> Gap {
     let hours = to.duration_since(from).as_hours();
     let long = if hours < 48 { format!("{hours} 小时") } else { format!("{} 天", hours / 24) };
+    let name = format!("{}{channel}", station.name);
     Gap {
         kind: GapKind::SensorSilent,
         from,
         to,
-        subject: Named { code: station.code.clone(), name: station.name.clone() },
-        words: format!("{}无数据 {long}：{} 至 {}", station.name, beijing_words(from), beijing_words(to)),
+        words: format!("{name}无数据 {long}：{} 至 {}", beijing_words(from), beijing_words(to)),
+        subject: Named { code: station.code.clone(), name },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_empty_in_both_is_common() {
+        let hole = |a: i64, b: i64| (from_ms(a), from_ms(b));
+        let a = [hole(0, 10), hole(20, 30), hole(40, 90)];
+        let b = [hole(5, 25), hole(28, 50), hole(60, 61), hole(95, 99)];
+        let both = [hole(5, 10), hole(20, 25), hole(28, 30), hole(40, 50), hole(60, 61)];
+        assert_eq!(common(&a, &b), both);
+        assert_eq!(common(&b, &a), both);
+        assert_eq!(common(&a, &[]), []);
     }
 }

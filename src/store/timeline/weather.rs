@@ -17,13 +17,13 @@ const BEIJING_MS: i64 = 8 * 3_600_000;
 const BUCKETS: i64 = 240;
 
 /// Rain in the window before each instant of `$1`, a JSON array, and how much of the window it covers.
-// `cross join` holds the order: the other way round the array is read anew for every value the gauge ever gave.
+// Less than nothing (-9999 of a gauge at fault) is no rain and says nothing about its time. `cross join` holds the order: the other way round the array is read anew for every value the gauge ever gave.
 const RAIN_BEFORE: &str = "with q as (select key as i, value as at from json_each($1)),
      o as (select q.i, q.at, o.t, o.v, row_number() over
          (partition by q.i, o.t order by o.entry desc, o.pos desc) as nth
        from q cross join observation o on o.ds = $2 and o.t > q.at - $3 and o.t <= q.at),
      c as (select i, v, min($4, t - coalesce(lag(t) over (partition by i order by t), at - $3)) as covered
-       from o where nth = 1 and v is not null)
+       from o where nth = 1 and v >= 0)
      select i, total(v), sum(covered) from c group by i";
 
 /// The weather at one instant.
@@ -115,11 +115,12 @@ impl Store {
             "with o as (select t, v, row_number() over (partition by t order by entry desc, pos desc) as nth
                from observation where ds = $1 and t > $2 and t <= $3),
              c as (select t, v, min($4, t - coalesce(lag(t) over (order by t), t - $4)) as covered
-               from o where nth = 1 and v is not null)
+               from o where nth = 1 and v >= 0)
              select (t - 1 + $5) / $6 as day, total(v), sum(covered) from c group by day order by day",
         )
         .bind(ds)
-        .bind(span.from.as_millisecond())
+        // The day in which the span begins is summed whole.
+        .bind(end_of_day(span.from).as_millisecond() - DAY_MS)
         .bind(end_of_day(span.to).min(span.end).as_millisecond())
         .bind(every_ms)
         .bind(BEIJING_MS)
@@ -134,7 +135,8 @@ impl Store {
             coverage: (covered as f64 / DAY_MS as f64).min(1.0),
             source: rules.rain_station.clone(),
         };
-        let here = |d: &RainDay| d.from < span.to && (span.begins || d.from >= span.from);
+        let first = from_ms(end_of_day(span.from).as_millisecond() - DAY_MS);
+        let here = |d: &RainDay| d.from < span.to && d.from >= if span.begins { first } else { span.from };
         Ok(rows.into_iter().map(day).filter(here).collect())
     }
 

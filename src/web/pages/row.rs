@@ -40,7 +40,7 @@ impl LevelView {
 /// A photo as a page shows it.
 pub(super) struct PhotoView {
     pub sha256: String,
-    /// The viewers' copy, re-encoded, without EXIF; the sealed original where there is none.
+    /// The viewers' copy, re-encoded, without EXIF. No page leads to a sealed original: it may say where its taker lives.
     pub href: String,
     pub stored: bool,
     pub erased: bool,
@@ -51,7 +51,7 @@ impl PhotoView {
     pub fn new(photo: &PhotoRef) -> Self {
         Self {
             sha256: photo.sha256.clone(),
-            href: format!("/api/v1/photos/{}{}", photo.sha256, if photo.preview { "/preview" } else { "" }),
+            href: format!("/api/v1/photos/{}/preview", photo.sha256),
             stored: photo.stored,
             erased: photo.erased,
             preview: photo.preview,
@@ -115,7 +115,9 @@ pub(super) struct SightingView {
 
 impl SightingView {
     pub fn new(s: &Sighting, lang: Lang) -> Self {
-        let missing = s.photos.iter().filter(|p| p.is_missing()).count();
+        // Of an erased record the photos are not shown either, as in the documents.
+        let photos = || s.photos.iter().filter(|_| !s.erased);
+        let missing = photos().filter(|p| p.is_missing()).count();
         Self {
             href: format!("/reports/{}", s.id),
             iso: s.observed_at.to_string(),
@@ -145,7 +147,7 @@ impl SightingView {
             withdrawn: s.withdrawn.clone(),
             note: s.note.clone(),
             erased: s.erased,
-            photos: s.photos.iter().map(PhotoView::new).collect(),
+            photos: photos().map(PhotoView::new).collect(),
             missing,
             person: s.person.clone(),
             late: s.late.then(|| lang.fill("row.late", &[("time", &lang.minute(s.received_at))])),
@@ -189,8 +191,10 @@ fn title(s: &Sighting, lang: Lang) -> String {
     }
     let sewage = s.kind == ReportKind::SewageOutflow;
     match (s.outfall_match, &s.sector) {
-        (Some(Match::Several), _) if sewage => lang.fill("row.several", &[("n", &s.candidates.len())]),
-        (Some(Match::None), _) if sewage => lang.t("row.new_outfall").to_owned(),
+        (Some(Match::Several), _) if sewage && !s.outfall_chosen => {
+            lang.fill("row.several", &[("n", &s.candidates.len())])
+        }
+        (Some(Match::None), _) if sewage && !s.outfall_chosen => lang.t("row.new_outfall").to_owned(),
         (_, Some(sector)) => sector.name.clone(),
         _ => match &s.position {
             Some(at) if at.in_lake == Some(true) => lang.t("row.on_water").to_owned(),

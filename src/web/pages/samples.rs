@@ -123,6 +123,7 @@ fn outflow(id: u128, when: &str) -> Sighting {
             unit: "mg/L".into(),
             observed_at: at("14T07:40"),
             distance_m: 61.7,
+            place: (0, 0),
         }],
         ..sighting(id, ReportKind::SewageOutflow, when)
     }
@@ -282,6 +283,7 @@ pub fn timeline() -> Timeline {
         cut_off: at("14T10:00"),
         log_size: 12_345,
         log_root: "c0ffee12".repeat(8),
+        checkpoint: None,
         summary: Summary {
             sightings: 24,
             outflows: 18,

@@ -96,6 +96,8 @@ struct TimelineView<'a> {
     chart_svg: &'a str,
     days: Vec<Day>,
     downloads: Vec<(&'static str, String)>,
+    /// Where the buttons of the bundle post to: copies, originals.
+    bundles: [(String, &'static str); 2],
     next_href: Option<String>,
     first_href: Option<String>,
 }
@@ -133,6 +135,7 @@ pub fn timeline(view: &TimelinePage<'_>, lang: Lang) -> Result<String> {
         chart_svg: view.chart_svg,
         days: days(&t.rows, lang),
         downloads: downloads(query),
+        bundles: bundles(query),
         next_href: view.next.as_deref().map(|cursor| query.page_href(cursor, "")),
         first_href: (!query.cursor.is_empty()).then(|| query.page_href("", "")),
     })
@@ -249,6 +252,14 @@ fn downloads(query: &TimelineQuery) -> Vec<(&'static str, String)> {
     [("Word", "docx"), ("PDF", "pdf"), ("Excel", "xlsx"), ("CSV", "csv"), ("GeoJSON", "geojson")]
         .map(|(name, ending)| (name, format!("/api/v1/timeline.{ending}{mark}{filter}")))
         .into()
+}
+
+/// The same filter as a bundle, and the key of the button's words.
+fn bundles(query: &TimelineQuery) -> [(String, &'static str); 2] {
+    let filter = query.filter_string();
+    let mark = if filter.is_empty() { "" } else { "&" };
+    [("copies", "timeline.bundle"), ("originals", "timeline.bundle_originals")]
+        .map(|(photos, words)| (format!("/timeline/bundle?photos={photos}{mark}{filter}"), words))
 }
 
 #[cfg(test)]

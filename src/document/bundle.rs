@@ -1,0 +1,218 @@
+//! Making a bundle (`evidence::bundle`): the documents first, then what they were made from, then the seal.
+
+mod collect;
+mod pack;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::Format;
+use super::export::{Office, add_document};
+use crate::error::{Error, Result};
+use crate::evidence::bundle::{self, FORMAT, FileLine, MANIFEST, Manifest, Photos};
+use crate::evidence::checkpoint::SignedCheckpoint;
+use crate::evidence::entry::Receipt;
+use crate::evidence::merkle::Hash;
+use crate::evidence::note::VerifierKey;
+use crate::evidence::proof::inclusion;
+use crate::evidence::timeline::{Filter, Rules, Timeline};
+use crate::evidence::tlog_proof::TlogProof;
+use crate::lake::Place;
+use crate::publish::Publisher;
+use crate::store::Store;
+use collect::Collected;
+use pack::Part;
+
+/// The documents of a bundle, in their order.
+const DOCUMENTS: [Format; 3] = [Format::Docx, Format::Pdf, Format::Xlsx];
+/// `读我.txt`.
+const README: &str = include_str!("bundle/readme.txt");
+
+/// What bundles are made with.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// The store.
+    pub store: Store,
+    /// Signs the log.
+    pub publisher: Publisher,
+    /// The place in use.
+    pub place: Arc<Place>,
+    /// How a timeline is judged.
+    pub rules: Arc<Rules>,
+    /// What documents need.
+    pub office: Office,
+}
+
+/// A bundle that is finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// SHA-256 of its manifest, hex: the name that its own entry gives it.
+    pub id: String,
+    /// Its own entry.
+    pub receipt: Receipt,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Makes the bundle of `filter` at `path`. The file appears whole or not at all.
+///
+/// # Errors
+/// `Invalid` for an unknown code or too long a period; `Conflict` if the log cannot be signed; `NoSpace`; `Internal` for
+/// sealed photos or batches that are damaged, with their name; those of the disk and the store.
+pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> Result<Bundle> {
+    let store = &desk.store;
+    let timeline =
+        Arc::new(store.get_timeline(filter, &desk.place, &desk.rules, desk.office.max_rows).await?);
+    let folder = store.temporary_folder()?;
+    let mut documents = Vec::new();
+    for format in DOCUMENTS {
+        let file = folder.path().join(format!("timeline.{}", format.word()));
+        let receipt = add_document(store, &desk.place, &desk.office, &timeline, file.clone()).await?;
+        documents.push((receipt.index, Part::new(bundle::document_member(format.word()), file)));
+    }
+    let made: Vec<u64> = documents.iter().map(|(index, _)| *index).collect();
+    let collected = collect::collect(store, &timeline, &made, folder.path()).await?;
+    let mut parts = head_parts(folder.path())?;
+    parts.extend(collected.photo_parts(store, photos));
+    parts.extend(documents.into_iter().map(|(_, part)| part));
+    let parts = off_thread(move || pack::measure(parts)).await?;
+    let manifest = manifest(desk, &timeline, photos, &collected, &parts)?;
+    let sha256: Hash = Sha256::digest(&manifest).into();
+    let receipt = store.add_export("zip", sha256, timeline.log_size, timeline.filter_words.clone()).await?;
+    // Crash from here on: the log has an entry of a bundle that nobody has; the next one has another.
+    let sealed = seal(desk, &collected.indexes, receipt.index).await?;
+    let bytes = pack::total(&parts) + manifest.len() as u64;
+    if store.free_bytes().is_some_and(|free| free < bytes + pack::MARGIN_BYTES) {
+        return Err(Error::NoSpace(format!(
+            "the bundle has {bytes} bytes, and the disk has not so much left"
+        )));
+    }
+    let to = path.to_owned();
+    let bytes = off_thread(move || pack::write(&to, &parts, &manifest, &sealed)).await?;
+    Ok(Bundle { id: hex::encode(sha256), receipt, bytes })
+}
+
+/// Runs what blocks where blocking is allowed.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+}
+
+/// The members before the photos, but the manifest.
+fn head_parts(folder: &Path) -> Result<Vec<Part>> {
+    let readme = folder.join("readme");
+    std::fs::write(&readme, README)?;
+    let part = |name: &str| Part::new(name.to_owned(), folder.join(name));
+    Ok(vec![
+        Part::new(bundle::README.to_owned(), readme),
+        part(bundle::ENTRIES),
+        part(bundle::PAYLOADS),
+        part(bundle::READINGS),
+    ])
+}
+
+fn manifest(
+    desk: &Desk,
+    timeline: &Timeline,
+    photos: Photos,
+    collected: &Collected,
+    parts: &[Part],
+) -> Result<Vec<u8>> {
+    let file = |part: &Part| FileLine {
+        name: part.member.name.clone(),
+        bytes: part.member.bytes,
+        sha256: part.sha256.clone(),
+    };
+    let manifest = Manifest {
+        format: FORMAT.to_owned(),
+        origin: desk.publisher.verifier()?.name().to_owned(),
+        place: timeline.place.clone(),
+        demo: timeline.demo,
+        filter: timeline.filter_words.clone(),
+        cut_off: timeline.cut_off.to_string(),
+        photos,
+        entries: collected.indexes.clone(),
+        files: parts.iter().map(file).collect(),
+    };
+    serde_json::to_vec(&manifest).map_err(|e| Error::Internal(format!("{MANIFEST}: {e}")))
+}
+
+/// The members under `seal/`: the bundle's own entry at `index`, and the proofs of all against one checkpoint.
+async fn seal(desk: &Desk, indexes: &[u64], index: u64) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let store = &desk.store;
+    desk.publisher.publish().await?;
+    let missing = || Error::Internal(format!("entry {index} is not under a checkpoint"));
+    let checkpoint = store.find_checkpoint_over(index).await?.ok_or_else(missing)?;
+    let (checkpoint, keys) = known_lines(desk, &checkpoint).await?;
+    let size = checkpoint.checkpoint().size;
+    let all: Vec<u64> = indexes.iter().copied().chain([index]).collect();
+    let mut paths: Vec<Vec<Hash>> =
+        store.with_tiles(|read| all.iter().map(|i| inclusion(*i, size, &mut *read)).collect()).await?;
+    let hashes = paths.pop().unwrap_or_default();
+    let entry = store.list_bodies(&[index]).await?.pop().unwrap_or_default();
+    let proof = TlogProof { extra: None, index, hashes, checkpoint };
+    Ok(vec![
+        (bundle::SEAL_ENTRY, entry),
+        (bundle::SEAL_PROOF, proof.to_string().into_bytes()),
+        (bundle::SEAL_KEYS, keys.into_bytes()),
+        (bundle::SEAL_PROOFS, paths.concat().concat()),
+    ])
+}
+
+/// The checkpoint with the lines whose keys are known here, and these keys in the order of the lines.
+async fn known_lines(desk: &Desk, checkpoint: &SignedCheckpoint) -> Result<(SignedCheckpoint, String)> {
+    // A checkpoint just before a change of the key is of the old one; a witness that is no longer asked is not known.
+    let known = desk.publisher.known_keys().await?;
+    let mut keys = String::new();
+    let mut note = format!("{}\n", checkpoint.note().text());
+    for line in checkpoint.note().signatures() {
+        let of = |key: &&VerifierKey| key.name() == line.name && key.id() == line.id;
+        if let Some(key) = known.iter().find(of) {
+            keys += &format!("{key}\n");
+            note += &line.to_string();
+        }
+    }
+    Ok((note.parse()?, keys))
+}
+
+/// Removes the bundles that are older than `keep`. Somebody who reads one goes on reading.
+///
+/// # Errors
+/// Those of the disk.
+pub fn remove_old(store: &Store, keep: Duration) -> Result<()> {
+    for file in std::fs::read_dir(store.bundle_folder()?)? {
+        let file = file?;
+        let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age > keep {
+            std::fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the bundle `id` lies while it is kept; `None` for what is no id.
+///
+/// # Errors
+/// Those of the disk.
+pub fn kept(store: &Store, id: &str) -> Result<Option<PathBuf>> {
+    if bundle::lines::hash(id).is_none() {
+        return Ok(None);
+    }
+    let path = store.bundle_folder()?.join(format!("{id}.zip"));
+    Ok(path.is_file().then_some(path))
+}
+
+/// Makes a bundle that can be fetched for some days.
+///
+/// # Errors
+/// As [`make`].
+pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<Bundle> {
+    // In tmp/, which the next start empties, until it is whole.
+    let folder = desk.store.temporary_folder()?;
+    let path = folder.path().join("bundle.zip");
+    let made = make(desk, filter, photos, &path).await?;
+    std::fs::rename(&path, desk.store.bundle_folder()?.join(format!("{}.zip", made.id)))?;
+    Ok(made)
+}

@@ -1,0 +1,80 @@
+//! Who asks, as far as a service without accounts can tell: the pages of this host, and programs on it. A page of another
+//! site that is open in the same browser may neither write (forged requests) nor read (a name that was made to lead here).
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+
+/// Passes on what comes from this host by its own names. A request without `Host` comes from no browser.
+pub async fn only_from_here(request: Request, next: Next) -> Response {
+    match stranger(request.method(), request.headers()) {
+        Some(detail) => {
+            Problem { status: 403, code: "forbidden", title: "不允许的来源", detail, field: None }
+                .into_response()
+        }
+        None => next.run(request).await,
+    }
+}
+
+/// Why the request is not ours.
+fn stranger(method: &Method, headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).map(|v: &header::HeaderValue| v.to_str().unwrap_or("?"));
+    let host = text(header::HOST);
+    if let Some(host) = host.filter(|h| !is_loopback(h)) {
+        return Some(format!("Host `{host}` is not this service; allowed: 127.0.0.1, [::1] or localhost"));
+    }
+    if method.is_safe() {
+        return None;
+    }
+    let from_elsewhere = |site: &&str| !matches!(*site, "same-origin" | "none");
+    if text(header::HeaderName::from_static("sec-fetch-site")).filter(from_elsewhere).is_some() {
+        return Some("sent by a page of another site; allowed: pages of this service".to_owned());
+    }
+    let origin = text(header::ORIGIN)?;
+    let own = origin.strip_prefix("http://").is_some_and(|at| Some(at) == host);
+    (!own).then(|| format!("Origin `{origin}` is another site; allowed: pages of this service"))
+}
+
+/// A name of this host, with or without a port.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: &Method, pairs: &[(&'static str, &'static str)]) -> bool {
+        let headers = pairs.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+        stranger(method, &headers).is_some()
+    }
+
+    #[test]
+    fn other_sites_can_neither_read_nor_write() {
+        for host in ["127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "127.9.9.9"] {
+            assert!(!refused(&Method::GET, &[("host", host)]), "{host}");
+        }
+        for host in
+            ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:80", ""]
+        {
+            assert!(refused(&Method::GET, &[("host", host)]), "{host}");
+        }
+        let here = ("host", "127.0.0.1:8080");
+        let post = |more: &[(&'static str, &'static str)]| refused(&Method::POST, &[&[here], more].concat());
+        assert!(!post(&[]), "curl");
+        assert!(!post(&[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")]));
+        assert!(post(&[("origin", "http://evil.example")]));
+        assert!(post(&[("origin", "http://127.0.0.1:9090")]), "another service of this host");
+        assert!(post(&[("origin", "null")]));
+        assert!(post(&[("sec-fetch-site", "cross-site")]));
+        assert!(!refused(&Method::GET, &[here, ("sec-fetch-site", "cross-site")]), "a link may lead here");
+    }
+}

@@ -1,0 +1,165 @@
+//! Unknown stays unknown: what a sensor at fault, a silent one or an unfinished look says is never taken for an answer.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::service::{Service, id, jpeg, report, sha256_of, with};
+
+fn hours_ago(hours: i64) -> Timestamp {
+    Timestamp::now() - SignedDuration::from_hours(hours)
+}
+
+/// Sends values of one channel, an hour apart, the newest an hour ago.
+async fn send(service: &Service, n: u32, station: &str, property: &str, values: &[Value]) {
+    let hour = |i: usize| hours_ago((values.len() - i) as i64).to_string();
+    let observation = |(i, value): (usize, &Value)| {
+        json!({"station": station, "property": property,
+        "observed_at": hour(i), "value": value})
+    };
+    let all: Vec<Value> = values.iter().enumerate().map(observation).collect();
+    service.post("/api/v1/observations", &json!({"id": id(n), "observations": all})).await.created();
+}
+
+async fn start() -> (tempfile::TempDir, Service) {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    (dir, service)
+}
+
+fn rows<'a>(page: &'a Value, kind: &str) -> Vec<&'a Value> {
+    page["rows"].as_array().unwrap().iter().filter(|r| r["row"] == kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gauge_at_fault_makes_no_dry_weather() {
+    let (_dir, service) = start().await;
+    // Three wet hours, and the number that stands for "at fault" where a dry one would be.
+    let mut rain = vec![json!(0); 80];
+    (rain[40], rain[41], rain[42]) = (json!(3.0), json!(4.0), json!(2.5));
+    rain[60] = json!(-9999);
+    send(&service, 1, "JJH-R1", "rain", &rain).await;
+    service.post("/api/v1/reports", &report(2)).await.created();
+    let seen = service.get(&format!("/api/v1/reports/{}", id(2))).await.json();
+    assert_eq!((seen["weather"].as_str(), seen["rain_mm"].as_f64()), (Some("wet"), Some(9.5)), "{seen}");
+    let page = service.get("/api/v1/timeline").await.json();
+    let fallen: f64 = rows(&page, "rain").iter().map(|r| r["mm"].as_f64().unwrap()).sum();
+    assert!(fallen <= 9.5 && fallen > 0.0, "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_says_nothing_is_silent_beside_one_that_speaks() {
+    let (_dir, service) = start().await;
+    let speaking: Vec<Value> = (0..40).map(|n| json!(20.0 + f64::from(n) / 10.0)).collect();
+    let mut dead = speaking.clone();
+    dead[20..].fill(Value::Null);
+    send(&service, 1, "JJH-S2", "codmn", &speaking).await;
+    send(&service, 2, "JJH-S2", "tp", &dead).await;
+    service
+        .post("/api/v1/reports", &with(report(3), "/observed_at", json!(hours_ago(41).to_string())))
+        .await
+        .created();
+    let page = service.get("/api/v1/timeline?outfall=JJH-PK-0003").await.json();
+    let words: Vec<&str> = rows(&page, "gap").iter().filter_map(|g| g["words"].as_str()).collect();
+    let silent: Vec<&&str> = words.iter().filter(|w| w.contains("无数据")).collect();
+    assert!(silent.iter().any(|w| w.contains("总磷")), "{words:?}");
+    assert!(!silent.iter().any(|w| w.contains("高锰酸盐")), "it speaks: {words:?}");
+    // The first page says the same: the newest value is the last that came, not the last emptiness.
+    let page = service.get("/").await;
+    assert!(!page.text().contains("null") && page.status == 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gaps_stand_in_every_timeline_and_are_never_denied_unlooked_for() {
+    let (_dir, service) = start().await;
+    // Three days with windows in which nobody walked.
+    let first = with(report(1), "/observed_at", json!(hours_ago(72).to_string()));
+    service.post("/api/v1/reports", &first).await.created();
+    let patrol = json!({"id": id(9), "person": {"id": "p-7"}, "started_at": hours_ago(5).to_string(),
+        "ended_at": hours_ago(4).to_string(), "sectors": ["JJH-AD-01"]});
+    service.post("/api/v1/patrols", &patrol).await.created();
+    for narrow in ["", "&kind=sewage_outflow", "&bbox=113.10,29.39,113.12,29.41", "&sector=JJH-AD-01"] {
+        let page = service.get(&format!("/api/v1/timeline?limit=50{narrow}")).await.json();
+        assert!(!rows(&page, "gap").is_empty(), "{narrow}: {page}");
+    }
+    let far = service.get("/api/v1/timeline?bbox=113.20,29.50,113.21,29.51").await.json();
+    assert!(rows(&far, "gap").is_empty(), "no sector lies there");
+    let denied = "没有未巡查或传感器静默的时段";
+    for (narrow, wanted) in [("kind=sewage_outflow", "未巡"), ("patrol=", "未检查其他时段")] {
+        let narrow = if narrow == "patrol=" { format!("patrol={}", id(9)) } else { narrow.to_owned() };
+        let file = service.get(&format!("/api/v1/timeline.docx?{narrow}")).await;
+        assert_eq!(file.status, 200, "{narrow}");
+        let text = document_text(&file.body);
+        assert!(!text.contains(denied) && text.contains(wanted), "{narrow}: {text}");
+    }
+}
+
+fn document_text(docx: &[u8]) -> String {
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(docx)).unwrap();
+    let mut xml = String::new();
+    std::io::Read::read_to_string(&mut zip.by_name("word/document.xml").unwrap(), &mut xml).unwrap();
+    let tree = roxmltree::Document::parse(&xml).unwrap();
+    tree.descendants().filter(|n| n.is_text()).filter_map(|n| n.text()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_of_the_outfalls_is_an_answer_and_a_withdrawn_photo_is_no_plate() {
+    let (_dir, service) = start().await;
+    let photo = jpeg(1);
+    service.put_photo(&photo).await.created();
+    service.post("/api/v1/reports", &with(report(1), "/photos", json!([sha256_of(&photo)]))).await.created();
+    let correct = |n: u32, more: Value| {
+        let mut body = json!({"id": id(n), "reason": "现场核对", "person": {"id": "p-7"}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let to = format!("/api/v1/reports/{}/corrections", id(1));
+    service.post(&to, &correct(2, json!({"action": "choose_outfall", "outfall": "none"}))).await.created();
+    let seen = service.get(&format!("/api/v1/reports/{}", id(1))).await.json();
+    let flags = seen["flags"].to_string();
+    assert!(flags.contains("不属于已知排口") && !flags.contains("待选定"), "{flags}");
+    let short = &sha256_of(&photo)[..8];
+    let plates = async || document_text(&service.get("/api/v1/timeline.docx").await.body);
+    assert!(plates().await.contains(short));
+    service.post(&to, &correct(3, json!({"action": "withdraw"}))).await.created();
+    assert!(!plates().await.contains(short), "a withdrawn report proves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patrol_of_a_phone_that_is_ahead_is_taken_and_put_right() {
+    let (_dir, service) = start().await;
+    let ahead = |hours: i64| (Timestamp::now() + SignedDuration::from_hours(hours)).to_string();
+    let patrol = |n: u32, from: String, to: String| json!({"id": id(n), "person": {"id": "p-7"}, "started_at": from, "ended_at": to, "sectors": ["JJH-AD-01"]});
+    let a_moment = (Timestamp::now() + SignedDuration::from_secs(30)).to_string();
+    service.post("/api/v1/patrols", &patrol(1, hours_ago(1).to_string(), a_moment)).await.created();
+    let three_days = with(patrol(2, ahead(71), ahead(72)), "/device_at", json!(ahead(72)));
+    service.post("/api/v1/patrols", &three_days).await.created();
+    let db = rusqlite::Connection::open(_dir.path().join("jijia.db")).unwrap();
+    let ended: i64 = db.query_row("select max(ended_ms) from patrol", [], |r| r.get(0)).unwrap();
+    assert!((ended - Timestamp::now().as_millisecond()).abs() < 120_000, "three days are taken off: {ended}");
+    service.post("/api/v1/patrols", &patrol(3, ahead(71), ahead(72))).await.problem(422, "ended_at");
+    let forty_days = with(patrol(4, ahead(959), ahead(960)), "/device_at", json!(ahead(960)));
+    service.post("/api/v1/patrols", &forty_days).await.problem(422, "device_at");
+    let own =
+        with(patrol(5, hours_ago(2).to_string(), hours_ago(1).to_string()), "/clock_offset_s", json!(5));
+    service.post("/api/v1/patrols", &own).await.problem(422, "clock_offset_s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_document_is_not_a_document() {
+    let (_dir, service) = start().await;
+    service.post("/api/v1/reports", &report(1)).await.created();
+    let before = service.log_size().await;
+    let address = service.address;
+    let asked = tokio::task::spawn_blocking(move || {
+        use std::io::{Read, Write};
+        let mut line = std::net::TcpStream::connect(address).unwrap();
+        write!(line, "HEAD /api/v1/timeline.docx HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut said = String::new();
+        line.read_to_string(&mut said).unwrap();
+        said
+    });
+    let said = asked.await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 405 ") && said.contains("allow: GET"), "{said}");
+    assert_eq!(service.log_size().await, before);
+}
