@@ -29,7 +29,8 @@
 //! - Custody: [`store::audit`] compares every table and photo with the log; `store.redact` erases by law;
 //!   [`store::backup`] copies, [`publish::restore`] brings back without a fork.
 //! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
-//!   entry.
+//!   entry. A bundle is documents, entries and proofs under one checkpoint ([`document::bundle`]); whoever has it checks it
+//!   alone ([`evidence::verify`]).
 
 pub mod calc;
 pub mod casework;

@@ -59,12 +59,12 @@ enum Command {
     /// The evidence log's key and tiles.
     #[command(subcommand)]
     Log(commands::LogCommand),
-    /// Cosign the evidence logs of others, so that none of them can be rewritten unseen.
-    Witness(witness::Options),
     /// Copy database, photos and key into a folder, beside a running service.
     Backup(custody::BackupArgs),
     /// Bring a backup back into an empty data directory, so that the log goes on without a fork.
     Restore(custody::RestoreArgs),
+    /// Cosign the evidence logs of others, so that none of them can be rewritten unseen.
+    Witness(witness::Options),
     /// Look at the configuration and the place.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -21,8 +21,7 @@ def need(good, what):
     if not good:
         raise ValueError(what)
 
-def parse(data, keys, what):
-    """Canonical JSON of an object with exactly these keys."""
+def parse(data, keys, what):  # canonical JSON of an object with exactly these keys
     value = json.loads(data)
     need(isinstance(value, dict) and list(value) == keys and canonical(value) == data, what)
     return value
@@ -101,7 +100,8 @@ def read_manifest(data):
 def check_files(m, members, entries):
     """The files that the entries ask for, no others, with the hashes that manifest and entries give."""
     files, photos, documents = {f["name"]: f for f in m["files"]}, set(), set()
-    for e in entries.values():
+    gone = {e["target"] for e in entries.values() if e["type"] == "erasure" and e["name"] == "photo"}
+    for e in (e for index, e in entries.items() if index not in gone or e["type"] != "photo"):
         if e["type"] == "photo" and m["photos"] == "originals":
             name = "photos/%s.%s" % (e["sha256"], ENDINGS[e["media_type"]])
             photos.add(name)

@@ -48,16 +48,16 @@
 //!    then `name` (as bytes): `entry`, `name`, `salt` (hexadecimal), and `text` where the payload is UTF-8, else `hex`.
 //!    The entry's object `commit` has SHA-256(salt ‖ payload) under this name. A commitment without a line is
 //!    a payload that is not disclosed; an entry of type `erasure` with `target` and `name` says that it was erased
-//!    by law (已依法删除).
+//!    by law (已依法删除). One with the name `photo` says so of the photo whose entry `target` is.
 //! 5. `readings.jsonl`: observations. Lines of canonical JSON, ascending by `entry` and then `pos`: `entry`, `pos`, `row`
 //!    (array: station, property, unit, processing, milliseconds since 1970 UTC, value as received, and a mark if
 //!    there is one), `path` (array of SHA-256). The entry has the type `observations`, and the path proves that the
 //!    canonical JSON of the row is leaf `pos` of the tree with `count` leaves and root `root`, both in the entry.
-//! 6. `photos/<sha256>.<ending>` if `photos` is `originals`, ascending: for every entry of type `photo` the bytes with its
-//!    `sha256` and length `bytes`. The ending follows from its `media_type`: `jpg`, `png`, `webp`, `heic` for
+//! 6. `photos/<sha256>.<ending>` if `photos` is `originals`, ascending: for every entry of type `photo`, but those erased by
+//!    law, the bytes with its `sha256` and length `bytes`. The ending follows from its `media_type`: `jpg`, `png`, `webp`, `heic` for
 //!    `image/jpeg`, `image/png`, `image/webp`, `image/heic`.
 //!    Or `copies/<sha256>.jpg` if it is `copies`: a re-encoded copy, without metadata, of the photo with that hash; for
-//!    every entry of type `photo` that is not `image/heic`.
+//!    every entry of type `photo` that is not `image/heic` and not erased by law.
 //! 7. `documents/timeline.docx`, `.pdf`, `.xlsx`, those that were made: for every entry of type `export` the file whose
 //!    ending is the entry's `format` and whose hash is its `sha256`.
 //! 8. `seal/entry.json`: the bundle's own entry, made after all of the above: type `export`, `format` `zip`, `sha256` that
@@ -109,6 +109,8 @@ pub const SEAL_PROOFS: &str = "seal/proofs.bin";
 pub const SEAL: [&str; 4] = [SEAL_ENTRY, SEAL_PROOF, SEAL_KEYS, SEAL_PROOFS];
 /// The members that stand in every bundle before the photos, in their order; the manifest does not name itself.
 pub const HEAD: [&str; 5] = [README, MANIFEST, ENTRIES, PAYLOADS, READINGS];
+/// The name in an erasure's entry that means the bytes of a photo.
+pub const ERASED_PHOTO: &str = "photo";
 /// Formats of documents, in their order.
 pub const DOCUMENTS: [&str; 3] = ["docx", "pdf", "xlsx"];
 

@@ -69,7 +69,7 @@ pub struct Proved {
     pub witnesses: Vec<(VerifierKey, Timestamp, bool)>,
     /// Payloads disclosed.
     pub payloads: u64,
-    /// Commitments whose payload was erased by law, as an entry says.
+    /// Payloads and photos that were erased by law, as an entry says.
     pub erased: u64,
     /// Commitments whose payload is not in the bundle.
     pub withheld: u64,

@@ -74,14 +74,16 @@ impl Store {
         Ok(rows.into_iter().map(|(body,)| body).collect())
     }
 
-    /// The payloads of these entries that may be disclosed, ascending by entry and name.
+    /// The payloads of these entries that may be disclosed, ascending by entry and name: no person's name, and not why
+    /// and on whose request something was erased.
     ///
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn list_payloads(&self, indexes: &[u64]) -> Result<Vec<StoredPayload>> {
         let rows: Vec<(i64, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-            "select p.entry, p.name, p.salt, p.body from json_each($1) j cross join payload p on p.entry = j.value
-             where p.name <> $2 order by p.entry, p.name",
+            "select p.entry, p.name, p.salt, p.body from json_each($1) j
+               cross join entry e on e.idx = j.value join payload p on p.entry = e.idx
+             where p.name <> $2 and e.kind <> 'erasure' order by p.entry, p.name",
         )
         .bind(json(indexes)?)
         .bind(NOT_DISCLOSED)

@@ -138,7 +138,12 @@ impl Lake {
             height: None,
             copy: None,
         };
-        self.add(entry.to_bytes().unwrap(), taken);
+        let index = self.add(entry.to_bytes().unwrap(), taken);
+        if taken && self.random.u8(0..8) == 0 {
+            let erasure = format!(r#"{{"type":"erasure","v":1,"target":{index},"name":"photo"}}"#);
+            self.add(erasure.into_bytes(), true);
+            return sha256;
+        }
         if let Some(name) = self.shape.photos.member(&sha256, media_type).filter(|_| taken) {
             if self.shape.photos == Photos::Copies {
                 bytes.truncate(length / 2);

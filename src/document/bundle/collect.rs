@@ -5,10 +5,12 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::pack::Part;
 use crate::error::{Error, Result};
 use crate::evidence::bundle::lines::{PayloadLine, ReadingLine, line};
-use crate::evidence::bundle::{ENTRIES, PAYLOADS, Photos, READINGS};
+use crate::evidence::bundle::{ENTRIES, ERASED_PHOTO, PAYLOADS, Photos, READINGS};
 use crate::evidence::entry::Entry;
 use crate::evidence::merkle::{Hash, leaf_hash};
 use crate::evidence::proof::{Stored, inclusion, root};
@@ -77,14 +79,37 @@ async fn readings_of(
     Ok(by_batch)
 }
 
+/// What of an entry decides which photos are there.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Kind {
+    Photo {
+        sha256: String,
+        media_type: String,
+    },
+    Erasure {
+        target: u64,
+        name: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
 async fn write_entries(store: &Store, indexes: &[u64], folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut entries = BufWriter::new(File::create(folder.join(ENTRIES))?);
     let mut payloads = BufWriter::new(File::create(folder.join(PAYLOADS))?);
     let mut photos = BTreeMap::new();
     for chunk in indexes.chunks(CHUNK) {
-        for body in store.list_bodies(chunk).await? {
-            if let Ok(Entry::Photo { sha256, media_type, .. }) = serde_json::from_slice(&body) {
-                photos.insert(sha256, media_type);
+        for (index, body) in chunk.iter().zip(store.list_bodies(chunk).await?) {
+            match serde_json::from_slice(&body) {
+                Ok(Kind::Photo { sha256, media_type }) => {
+                    photos.insert(*index, (sha256, media_type));
+                }
+                // It comes after what it erases.
+                Ok(Kind::Erasure { target, name }) if name == ERASED_PHOTO => {
+                    photos.remove(&target);
+                }
+                _ => {}
             }
             entries.write_all(&body)?;
             entries.write_all(b"\n")?;
@@ -95,7 +120,7 @@ async fn write_entries(store: &Store, indexes: &[u64], folder: &Path) -> Result<
     }
     entries.flush()?;
     payloads.flush()?;
-    Ok(photos)
+    Ok(photos.into_values().collect())
 }
 
 /// The lines of one batch; its rows are hashed again, and their root must be the entry's.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Proved;
 use super::scan::Found;
 use crate::evidence::bundle::lines::{PayloadLine, ReadingLine, hash};
-use crate::evidence::bundle::{DOCUMENTS, Manifest, Photos, document_member};
+use crate::evidence::bundle::{DOCUMENTS, ERASED_PHOTO, Manifest, Photos, document_member};
 use crate::evidence::entry::commitment;
 use crate::evidence::merkle::{Hash, leaf_hash};
 use crate::evidence::proof::verify_inclusion;
@@ -116,8 +116,20 @@ impl Facts {
         self.0.binary_search_by_key(&index, |f| f.index).ok()
     }
 
+    /// Entry and name of what was erased by law.
+    fn erased(&self) -> BTreeSet<(u64, &str)> {
+        let erased = self.0.iter().filter_map(|f| match &f.kind {
+            Kind::Erasure { target, name } => Some((*target, name.as_str())),
+            _ => None,
+        });
+        erased.collect()
+    }
+
+    /// Those that are not erased: hash, length, media type.
     fn photos(&self) -> impl Iterator<Item = (&str, u64, &str)> {
-        self.0.iter().filter_map(|f| match &f.kind {
+        let erased = self.erased();
+        let here = self.0.iter().filter(move |f| !erased.contains(&(f.index, ERASED_PHOTO)));
+        here.filter_map(|f| match &f.kind {
             Kind::Photo { sha256, bytes, media_type } => Some((sha256.as_str(), *bytes, media_type.as_str())),
             _ => None,
         })
@@ -160,17 +172,12 @@ impl Facts {
     }
 
     pub(super) fn count(&self, proved: &mut Proved) {
-        let erased: BTreeSet<(u64, &str)> = self
-            .0
-            .iter()
-            .filter_map(|f| match &f.kind {
-                Kind::Erasure { target, name } => Some((*target, name.as_str())),
-                _ => None,
-            })
-            .collect();
+        let erased = self.erased();
         let open = || self.0.iter().flat_map(|f| f.open.keys().map(|name| (f.index, name.as_str())));
-        proved.erased = open().filter(|o| erased.contains(o)).count() as u64;
-        proved.withheld = open().count() as u64 - proved.erased;
+        let payloads_erased = open().filter(|o| erased.contains(o)).count() as u64;
+        proved.withheld = open().count() as u64 - payloads_erased;
+        let photos_erased = erased.iter().filter(|(_, name)| *name == ERASED_PHOTO).count() as u64;
+        proved.erased = payloads_erased + photos_erased;
         let here: BTreeSet<&str> = self.photos().map(|(sha256, ..)| sha256).collect();
         let named: BTreeSet<&str> = self
             .0
@@ -182,7 +189,7 @@ impl Facts {
             .map(String::as_str)
             .collect();
         proved.photos = here.len() as u64;
-        proved.photos_missing = named.difference(&here).count() as u64;
+        proved.photos_missing = (named.difference(&here).count() as u64).saturating_sub(photos_erased);
         proved.documents = self.exports().count() as u64;
     }
 }

@@ -74,7 +74,7 @@ fn content(p: &Proved) -> Vec<Line> {
         }
     }
     if p.erased > 0 {
-        lines.push(("说明 [erased]", format!("{} 项载荷已依法删除，其条目和证明仍然有效", p.erased)));
+        lines.push(("说明 [erased]", format!("{} 项内容已依法删除，其条目和证明仍然有效", p.erased)));
     }
     if p.withheld > 0 {
         lines.push(("说明 [withheld]", format!("{} 项载荷没有公开（如人名），只有其承诺", p.withheld)));
