@@ -1,6 +1,7 @@
 //! The commands that keep something running or bring something in.
 
 mod log;
+mod signals;
 pub mod verify;
 
 use std::io::Write;
@@ -23,7 +24,7 @@ use jijia::ingest::{import_observations, import_reports, mqtt, table};
 use jijia::mirror::influx::{self, InfluxStatus};
 use jijia::patrol::photo::Limits;
 use jijia::patrol::report::{Arrival, parse_report};
-use jijia::publish::{self, Publisher, Witness};
+use jijia::publish::{self, Publisher};
 use jijia::store::{Opener, Store};
 use jijia::web::{self, App, Settings};
 use jijia::witness;
@@ -31,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use log::{LogCommand, log};
+use signals::{Signals, stopped, until_told};
 
 /// Reports judged again in one transaction after the place was replaced.
 const JUDGE_STEP: u32 = 500;
@@ -88,7 +90,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         mqtt,
         influx,
     };
-    parts.extend(publishing(config, &publisher, stop)?);
+    parts.extend(publishing(&publisher, stop));
     let app = App { store, publisher, place, locator, rules, settings: Arc::new(settings) };
     parts.push(tokio::spawn(judge_again(app.clone())));
     let address = listener.local_addr()?;
@@ -96,19 +98,20 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     Ok(Service { address, app, parts })
 }
 
+/// Signs the log and has it cosigned.
+fn publishing(publisher: &Publisher, stop: &watch::Receiver<bool>) -> Vec<Part> {
+    let run = publish::run(publisher.clone(), stopped(stop.clone()));
+    let mut parts = vec![tokio::spawn(run.map(Ok))];
+    for witness in publisher.witnesses() {
+        let ask = publish::ask(publisher.clone(), witness.clone(), stopped(stop.clone()));
+        parts.push(tokio::spawn(ask.map(Ok)));
+    }
+    parts
+}
+
 /// How long a bundle can be fetched.
 fn keep_bundles(config: &Config) -> Duration {
     Duration::from_secs(u64::from(config.documents.keep_bundles_days) * 86_400)
-}
-
-/// Signs the log and has it cosigned.
-fn publishing(config: &Config, publisher: &Publisher, stop: &watch::Receiver<bool>) -> Result<Vec<Part>> {
-    let witnesses: Vec<Witness> = config.log.witnesses.iter().map(Witness::new).collect::<Result<_>>()?;
-    let run = publish::run(publisher.clone(), stopped(stop.clone()));
-    let ask = |witness| publish::ask(publisher.clone(), witness, stopped(stop.clone())).map(Ok);
-    Ok(std::iter::once(tokio::spawn(run.map(Ok)))
-        .chain(witnesses.into_iter().map(|witness| tokio::spawn(ask(witness))))
-        .collect())
 }
 
 /// Geotags by the place in use what was judged by another; the service goes on meanwhile.
@@ -132,64 +135,6 @@ async fn judge_again(app: App) -> Result<()> {
         tracing::info!(reports = done, "judged again by the place in use; the old results stay beside");
     }
     Ok(())
-}
-
-/// Ready when the service is to stop.
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // A dropped sender means the same.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// The ways in which the system asks a process to end, heard from the moment this is made: a request that comes while
-/// the service still starts must not kill it.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn listen() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    #[cfg(unix)]
-    async fn heard(&mut self) -> Result<()> {
-        tokio::select! {
-            _ = self.terminate.recv() => Ok(()),
-            _ = self.interrupt.recv() => Ok(()),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn listen() -> Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn heard(&mut self) -> Result<()> {
-        Ok(tokio::signal::ctrl_c().await?)
-    }
-}
-
-/// SIGTERM, SIGINT, or a store that can no longer write.
-async fn until_told(store: &Store, mut signals: Signals) -> Result<()> {
-    let mut commits = store.watch();
-    let broken = async {
-        while commits.changed().await.is_ok() {
-            if store.is_broken() {
-                return;
-            }
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        ended = signals.heard() => ended,
-        () = broken => Err(Error::Unavailable("a commit failed by an I/O error; look at the disk, then start again".into())),
-    }
 }
 
 /// Lets every part finish what it has begun.

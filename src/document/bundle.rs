@@ -163,15 +163,13 @@ async fn seal(desk: &Desk, indexes: &[u64], index: u64) -> Result<Vec<(&'static 
 
 /// The checkpoint with the lines whose keys are known here, and these keys in the order of the lines.
 async fn known_lines(desk: &Desk, checkpoint: &SignedCheckpoint) -> Result<(SignedCheckpoint, String)> {
-    let current = desk.publisher.verifier()?;
-    // A checkpoint just before a change of the key is of the old one.
-    let change = desk.store.find_key_change(&current).await?;
-    let logs: Vec<VerifierKey> = [Some(current), change.map(|c| c.old)].into_iter().flatten().collect();
+    // A checkpoint just before a change of the key is of the old one; a witness that is no longer asked is not known.
+    let known = desk.publisher.known_keys().await?;
     let mut keys = String::new();
     let mut note = format!("{}\n", checkpoint.note().text());
     for line in checkpoint.note().signatures() {
         let of = |key: &&VerifierKey| key.name() == line.name && key.id() == line.id;
-        if let Some(key) = logs.iter().find(of) {
+        if let Some(key) = known.iter().find(of) {
             keys += &format!("{key}\n");
             note += &line.to_string();
         }

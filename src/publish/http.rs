@@ -21,15 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest answer that is read: some signature lines.
 const MOST_BYTES: usize = 65_536;
 
-/// Status and body of the answer, or the words why there is none.
-pub(super) async fn post(url: &Url, tls: Arc<ClientConfig>, body: String) -> Result<(u16, String), String> {
+/// By TLS where `tls` is given. Status and body of the answer, or the words why there is none.
+pub(super) async fn post(
+    url: &Url,
+    tls: Option<Arc<ClientConfig>>,
+    body: String,
+) -> Result<(u16, String), String> {
     let exchange = tokio::time::timeout(PATIENCE, exchange(url, tls, body)).await;
     exchange.map_err(|_| format!("no answer in {PATIENCE:?}"))?.map_err(|e| e.to_string())
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-async fn exchange(url: &Url, tls: Arc<ClientConfig>, body: String) -> Result<(u16, String), Failure> {
+async fn exchange(url: &Url, tls: Option<Arc<ClientConfig>>, body: String) -> Result<(u16, String), Failure> {
     let host = url.host_str().ok_or("the address has no host")?.to_owned();
     let port = url.port_or_known_default().ok_or("the address has no port")?;
     let request = Request::post(url.path())
@@ -37,11 +41,12 @@ async fn exchange(url: &Url, tls: Arc<ClientConfig>, body: String) -> Result<(u1
         .body(Full::new(Bytes::from(body)))?;
     let host = host.trim_matches(['[', ']']).to_owned();
     let line = TcpStream::connect((host.as_str(), port)).await?;
-    if url.scheme() == "https" {
-        let line = TlsConnector::from(tls).connect(ServerName::try_from(host)?, line).await?;
-        send(line, request).await
-    } else {
-        send(line, request).await
+    match tls {
+        Some(tls) => {
+            let line = TlsConnector::from(tls).connect(ServerName::try_from(host)?, line).await?;
+            send(line, request).await
+        }
+        None => send(line, request).await,
     }
 }
 

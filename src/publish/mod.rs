@@ -45,6 +45,7 @@ pub struct Publisher {
     store: Store,
     guard: Guard,
     key: KeyFile,
+    witnesses: Arc<[Witness]>,
     state: Arc<Mutex<State>>,
     /// Size of the newest checkpoint that this process knows of.
     published: watch::Sender<u64>,
@@ -85,12 +86,13 @@ impl Publisher {
     ///
     /// # Errors
     /// `Invalid` at `log.origin` for another origin than the log has, at `log.guard_file` for a guard inside the data
-    /// directory; `Unavailable` for a key that is missing or that others can read.
+    /// directory, at `log.witnesses`; `Unavailable` for a key that is missing or that others can read.
     pub async fn open(store: Store, config: &config::Log) -> Result<Self> {
         let guard = Guard::new(&config.guard_file, store.dir())?;
         let new = store.find_checkpoint().await?.is_none() && guard.read()?.is_none();
         let key = KeyFile::open(store.dir(), &config.origin, new)?;
-        Ok(Self { store, guard, key, state: Arc::default(), published: watch::Sender::new(0) })
+        let witnesses = witness::all(config)?;
+        Ok(Self { store, guard, key, witnesses, state: Arc::default(), published: watch::Sender::new(0) })
     }
 
     /// The key that a reader must know.
@@ -99,6 +101,30 @@ impl Publisher {
     /// `Unavailable` if the key's file cannot be used.
     pub fn verifier(&self) -> Result<VerifierKey> {
         Ok(self.key.read()?.verifier().clone())
+    }
+
+    /// Every key whose line a checkpoint of this log may carry: that which signs now, those before it, newest first, and
+    /// the witnesses'.
+    ///
+    /// # Errors
+    /// As [`Publisher::verifier`], and `Internal` if the database cannot be read.
+    pub async fn known_keys(&self) -> Result<Vec<VerifierKey>> {
+        let mut newest = self.verifier()?;
+        let (mut keys, mut before) = (Vec::new(), u64::MAX);
+        // Only towards the beginning of the log: then it ends.
+        while let Some(change) = self.store.find_key_change(&newest).await?.filter(|c| c.index < before) {
+            before = change.index;
+            keys.push(std::mem::replace(&mut newest, change.old));
+        }
+        keys.push(newest);
+        keys.extend(self.witnesses.iter().map(|witness| witness.key().clone()));
+        Ok(keys)
+    }
+
+    /// Who is to be asked by [`ask`].
+    #[must_use]
+    pub fn witnesses(&self) -> &[Witness] {
+        &self.witnesses
     }
 
     /// Brings everything that is committed under a checkpoint, and gives the newest.

@@ -27,7 +27,15 @@ pub struct Witness {
     name: String,
     url: Url,
     key: VerifierKey,
-    tls: Arc<ClientConfig>,
+    /// None for http.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Witness {
+    /// The key of its cosignatures.
+    pub(super) fn key(&self) -> &VerifierKey {
+        &self.key
+    }
 }
 
 /// How a question ended.
@@ -63,8 +71,18 @@ impl Witness {
         if key.kind() != Kind::Cosignature {
             return Err(wrong("vkey is that of a log; the witness prints its own at its start".to_owned()));
         }
-        Ok(Self { name: config.name.clone(), url, key, tls: tls::client("".as_ref())? })
+        let tls = (url.scheme() == "https").then(|| tls::client("".as_ref())).transpose();
+        let tls = tls.map_err(|e| wrong(e.to_string()))?;
+        Ok(Self { name: config.name.clone(), url, key, tls })
     }
+}
+
+/// The witnesses of `[log]`.
+///
+/// # Errors
+/// As [`Witness::new`].
+pub(super) fn all(config: &config::Log) -> Result<Arc<[Witness]>> {
+    config.witnesses.iter().map(Witness::new).collect()
 }
 
 /// Asks `witness` after each checkpoint until `shutdown` is ready.

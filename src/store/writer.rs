@@ -390,7 +390,7 @@ mod tests {
         // A few pages more and no further: what SQLite meets on a full disk.
         let pages: u64 = conn.query_row("pragma page_count", [], |r| r.get(0)).unwrap();
         conn.query_row(&format!("pragma max_page_count = {}", pages + 5), [], |_| Ok(())).unwrap();
-        let (mut jobs, answers) = group(100_000);
+        let (mut jobs, answers) = group(4_000_000);
         let failed = commit_group(&conn, &mut jobs).unwrap_err();
         assert!(matches!(failed, Error::NoSpace(_)), "{failed}");
         assert!(answers.into_iter().all(|a| !a.blocking_recv().unwrap()));

@@ -77,7 +77,7 @@ fn unsigned_zero(number: f64) -> f64 {
 /// what the method can find, in our `unit`; else the number in our unit (a text in another unit, `350 ug/L`, would lie
 /// beside ours); else the text alone.
 #[must_use]
-pub fn shown<'u>(number: Option<f64>, text: Option<String>, unit: &'u str) -> (String, &'u str) {
+pub fn shown(number: Option<f64>, text: Option<String>, unit: &str) -> (String, &str) {
     let Some(text) = text else { return (number.map(|n| n.to_string()).unwrap_or_default(), unit) };
     let digits = text.trim_start_matches(['<', '＜', '≤', '>', '＞', '≥']).trim_start();
     match (digits.parse::<f64>(), number) {

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::service::{Service, id, jpeg, report, sha256_of, with};
 
 /// Every way in which SQL takes or changes a row, over every table that is evidence.
+#[expect(clippy::too_many_lines, reason = "a list of statements")]
 #[tokio::test(flavor = "multi_thread")]
 async fn no_row_of_evidence_is_changed_replaced_or_deleted() {
     let dir = tempfile::tempdir().unwrap();

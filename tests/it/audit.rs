@@ -54,6 +54,7 @@ fn correction(n: u32, action: &str) -> Value {
 }
 
 /// Everything the service can write, under two places: the second is in use at the end. Gives the photos there are.
+#[expect(clippy::too_many_lines, reason = "one thing after another, of every kind")]
 pub async fn story(dir: &Path) -> Vec<PathBuf> {
     let service = Service::start(dir).await;
     let patrol = json!({"id": id(100), "person": {"id": "p-7"}, "started_at": "2026-07-01T06:30:00+08:00",

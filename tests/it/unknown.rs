@@ -98,7 +98,7 @@ fn document_text(docx: &[u8]) -> String {
     let mut xml = String::new();
     std::io::Read::read_to_string(&mut zip.by_name("word/document.xml").unwrap(), &mut xml).unwrap();
     let tree = roxmltree::Document::parse(&xml).unwrap();
-    tree.descendants().filter(|n| n.is_text()).filter_map(|n| n.text()).collect()
+    tree.descendants().filter(roxmltree::Node::is_text).filter_map(|n| n.text()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
