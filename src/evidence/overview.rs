@@ -190,6 +190,9 @@ pub struct RainNow {
     pub coverage: f64,
     /// End of the newest interval with rain.
     pub last_rain: Option<Timestamp>,
+    /// Since when the source has said, without a break of [`SILENT_INTERVALS`], that no rain fell; where it never broke
+    /// off, `last_rain`.
+    pub dry_since: Option<Timestamp>,
     /// Days of the look-back that were dry by the rule at noon, 北京时间.
     pub dry_days: u32,
 }

@@ -211,6 +211,9 @@ impl Summary {
             Some(EvidenceLevel::E2) => *e2 += 1,
             None => {}
         }
+        if x.kind == ReportKind::NothingFound || x.erased {
+            return;
+        }
         let stored = x.photos.iter().filter(|p| p.stored).count();
         self.photos += u32::try_from(stored).unwrap_or(u32::MAX);
         let missing = x.photos.iter().filter(|p| p.is_missing()).count();

@@ -127,7 +127,9 @@ fn kind(text: Option<&str>) -> Result<(&'static str, Option<&str>), CellError> {
     let text = text.unwrap_or_default();
     Ok(match text {
         "sewage_outflow" | "污水直排" | "污水" => ("sewage_outflow", None),
-        "污水溢流" | "旱天排水" | "雨污混接" => ("sewage_outflow", Some(text)),
+        "污水溢流" | "旱天排水" => ("sewage_outflow", Some(text)),
+        // Misconnection is a finding, not something seen to flow.
+        "雨污混接" => ("other", Some(text)),
         "water_hyacinth" | "水葫芦" => ("water_hyacinth", None),
         "凤眼莲" | "凤眼蓝" => ("water_hyacinth", Some(text)),
         "other" | "其他" => ("other", None),

@@ -143,12 +143,14 @@ impl Store {
         .fetch_one(&self.readers)
         .await
         .map_err(read_error)?;
+        let dry_since = self.rain_unbroken_since(place, rules, last_rain, now).await?;
         Ok(RainNow {
             weather: last.map_or(Weather::Unknown, |l| l.weather),
             window_h: rules.dry.window_h,
             rain_mm: last.map_or(0.0, |l| l.rain_mm),
             coverage: last.map_or(0.0, |l| l.coverage.min(1.0)),
             last_rain: last_rain.map(from_ms),
+            dry_since,
             dry_days: u32::try_from(days.iter().filter(|j| j.weather == Weather::Dry).count()).unwrap_or(0),
         })
     }

@@ -292,7 +292,7 @@ fn sighting(row: &SqliteRow, place: &Place, rules: &Rules) -> Result<Sighting> {
         },
         signs: signs(kind, record_ref),
     };
-    s.flags = flags(&s);
+    s.flags = flags(&s, place.neighbourhood_m);
     Ok(s)
 }
 
@@ -347,7 +347,7 @@ fn flow_seen(kind: ReportKind, r: Option<&Record>) -> bool {
 }
 
 /// Doubts in words.
-fn flags(s: &Sighting) -> Vec<String> {
+fn flags(s: &Sighting, neighbourhood_m: f64) -> Vec<String> {
     let mut words = Vec::new();
     if let Some(offset) = s.clock_offset_s {
         let minutes = offset.abs() / 60;
@@ -366,7 +366,7 @@ fn flags(s: &Sighting) -> Vec<String> {
                 Some(a) if a > 50.0 => words.push(format!("定位精度差（±{a:.0} 米）")),
                 Some(_) => {}
             }
-            if p.shore_m.is_some_and(|m| m > 500.0) && p.in_lake == Some(false) {
+            if p.shore_m.is_some_and(|m| m > neighbourhood_m) && p.in_lake == Some(false) {
                 words.push("位置离湖岸较远，待核实".into());
             }
         }

@@ -38,6 +38,7 @@ pub async fn envelope(request: Request, next: Next) -> Response {
     let api = request.uri().path().starts_with("/api/");
     let response = next.run(request).await;
     let status = response.status();
+    let allowed = response.headers().get(header::ALLOW).cloned();
     let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == MEDIA_TYPE);
     if !api || ours || !(status.is_client_error() || status.is_server_error()) {
         return response;
@@ -59,7 +60,11 @@ pub async fn envelope(request: Request, next: Next) -> Response {
         }
         _ => Problem::from(&Error::Internal(String::new())),
     };
-    problem.into_response()
+    let mut answer = problem.into_response();
+    if let Some(methods) = allowed {
+        answer.headers_mut().insert(header::ALLOW, methods);
+    }
+    answer
 }
 
 impl From<Error> for Failure {

@@ -68,7 +68,8 @@ async fn fields_are_corrected_and_every_version_stays() {
     let page = service.get(&format!("/reports/{}", id(1))).await;
     assert!(page.text().contains("更正位置、说明、照片"), "{}", page.text());
 
-    let row = service.get("/api/v1/timeline?kind=other").await.json()["rows"][0].clone();
+    let page = service.get("/api/v1/timeline?kind=other").await.json();
+    let row = page["rows"].as_array().unwrap().iter().find(|r| r["row"] == "sighting").unwrap().clone();
     assert_eq!((&row["id"], &row["note"]), (&json!(id(1)), &json!("在一号排口")));
     let kept = entries(dir.path());
     assert_eq!(kept[..before.len()], before[..]);

@@ -26,6 +26,11 @@ async fn start() -> (tempfile::TempDir, Service) {
     (dir, service)
 }
 
+/// Its day in 北京时间.
+fn day_of(at: Timestamp) -> String {
+    jijia::clock::beijing(at).date().to_string()
+}
+
 fn rows<'a>(page: &'a Value, kind: &str) -> Vec<&'a Value> {
     page["rows"].as_array().unwrap().iter().filter(|r| r["row"] == kind).collect()
 }
@@ -41,9 +46,19 @@ async fn a_gauge_at_fault_makes_no_dry_weather() {
     service.post("/api/v1/reports", &report(2)).await.created();
     let seen = service.get(&format!("/api/v1/reports/{}", id(2))).await.json();
     assert_eq!((seen["weather"].as_str(), seen["rain_mm"].as_f64()), (Some("wet"), Some(9.5)), "{seen}");
-    let page = service.get("/api/v1/timeline").await.json();
+    let page = service.get(&format!("/api/v1/timeline?from={}", day_of(hours_ago(96)))).await.json();
     let fallen: f64 = rows(&page, "rain").iter().map(|r| r["mm"].as_f64().unwrap()).sum();
     assert!(fallen <= 9.5 && fallen > 0.0, "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_without_rain_are_claimed_as_far_back_as_the_gauge_spoke() {
+    let (_dir, service) = start().await;
+    let long_ago = json!({"station": "JJH-R1", "property": "rain", "observed_at": hours_ago(200).to_string(), "value": 5});
+    service.post("/api/v1/observations", &json!({"id": id(1), "observations": [long_ago]})).await.created();
+    send(&service, 2, "JJH-R1", "rain", &vec![json!(0); 80]).await;
+    let page = service.get("/").await;
+    assert!(page.text().contains("3 天无雨"), "{}", page.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,10 +93,14 @@ async fn gaps_stand_in_every_timeline_and_are_never_denied_unlooked_for() {
         "ended_at": hours_ago(4).to_string(), "sectors": ["JJH-AD-01"]});
     service.post("/api/v1/patrols", &patrol).await.created();
     for narrow in ["", "&kind=sewage_outflow", "&bbox=113.10,29.39,113.12,29.41", "&sector=JJH-AD-01"] {
-        let page = service.get(&format!("/api/v1/timeline?limit=50{narrow}")).await.json();
+        let page =
+            service.get(&format!("/api/v1/timeline?from={}{narrow}", day_of(hours_ago(72)))).await.json();
         assert!(!rows(&page, "gap").is_empty(), "{narrow}: {page}");
     }
-    let far = service.get("/api/v1/timeline?bbox=113.20,29.50,113.21,29.51").await.json();
+    let far = service
+        .get(&format!("/api/v1/timeline?from={}&bbox=113.20,29.50,113.21,29.51", day_of(hours_ago(72))))
+        .await
+        .json();
     assert!(rows(&far, "gap").is_empty(), "no sector lies there");
     let denied = "没有未巡查或传感器静默的时段";
     for (narrow, wanted) in [("kind=sewage_outflow", "未巡"), ("patrol=", "未检查其他时段")] {

@@ -33,11 +33,11 @@ pub enum Part<'a> {
 pub struct Finding<'a> {
     /// The weather.
     pub rain: &'a RainNow,
-    /// Whole days without rain, where the weather is proven dry and the last rain is known.
+    /// Whole days without rain, where the weather is proven dry: as far back as the source says so without a break.
     pub days_without_rain: Option<i64>,
     /// The outfall with most dry days of flow.
     pub worst: Option<&'a OutfallNow>,
-    /// It was seen to flow since the last rain, and the weather is dry.
+    /// It was seen to flow since the last rain, or since the source broke off after it, and the weather is dry.
     pub still_flowing: bool,
 }
 
@@ -81,7 +81,7 @@ impl Overview {
         let rain = &self.rain;
         let dry = rain.weather == Weather::Dry;
         let days_without_rain = rain
-            .last_rain
+            .dry_since
             .filter(|_| dry)
             .map(|last| (self.cut_off.as_second() - last.as_second()).max(0) / 86_400);
         let worst = self
@@ -89,7 +89,7 @@ impl Overview {
             .iter()
             .filter(|o| o.dry_flow_days > 0)
             .max_by_key(|o| (o.dry_flow_days, o.level, o.last_dry_outflow));
-        let still_flowing = dry && worst.is_some_and(|o| o.last_dry_outflow > rain.last_rain);
+        let still_flowing = dry && worst.is_some_and(|o| o.last_dry_outflow > rain.dry_since);
         Finding { rain, days_without_rain, worst, still_flowing }
     }
 
@@ -171,6 +171,7 @@ mod tests {
                 rain_mm: 0.0,
                 coverage: 1.0,
                 last_rain: Some(at("2026-07-10T07:00:00")),
+                dry_since: Some(at("2026-07-10T07:00:00")),
                 dry_days: 13,
             },
             gaps: vec![],
@@ -221,6 +222,8 @@ mod tests {
         assert!(finding.still_flowing);
         o.outfalls[2].last_dry_outflow = Some(at("2026-07-09T08:00:00"));
         assert!(!o.finding().still_flowing, "it was seen before the last rain only");
+        o.rain.dry_since = Some(at("2026-07-12T07:00:00"));
+        assert_eq!(o.finding().days_without_rain, Some(2), "a gauge that was silent before says nothing");
         o.rain.weather = Weather::Unknown;
         assert_eq!(o.finding().days_without_rain, None);
     }

@@ -11,12 +11,11 @@ use sqlx::QueryBuilder;
 use super::{Store, named, read_error, sector_name};
 use crate::clock::{beijing, beijing_words, from_ms};
 use crate::error::Result;
+use crate::evidence::overview::SILENT_INTERVALS;
 use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Rules};
 use crate::lake::{Channel, DutyWindow, Place, Station};
 use crate::water::property;
 
-/// A station is silent after this many of its intervals without a value.
-const SILENT_INTERVALS: i64 = 3;
 /// Days of duty windows looked at for one answer: ten years.
 const MAX_DAYS: i64 = 3660;
 /// A value came, were it below what the method can find; an empty one says that the sensor is not there.

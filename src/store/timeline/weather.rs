@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{Span, Store, read_error};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
+use crate::evidence::overview::SILENT_INTERVALS;
 use crate::evidence::timeline::{Bucket, Filter, Named, RainDay, Rules, Series, Sighting};
 use crate::lake::Place;
 use crate::water::property;
@@ -101,6 +102,33 @@ impl Store {
             *j = Judged { weather, rain_mm, coverage };
         }
         Ok(judged)
+    }
+
+    /// The end of the last break of the rain source after `last_rain` (ms), or `last_rain`: since then it has said that
+    /// no rain fell.
+    pub(in crate::store) async fn rain_unbroken_since(
+        &self,
+        place: &Place,
+        rules: &Rules,
+        last_rain: Option<i64>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let (Some(last), Some((ds, every_ms))) = (last_rain, self.rain_stream(place, rules).await?) else {
+            return Ok(None);
+        };
+        let resumed: Option<i64> = sqlx::query_scalar(
+            "select max(t) from (select t, t - lag(t) over (order by t) as away from observation
+               where ds = $1 and t >= $2 and t <= $3 and v >= 0) where away >= $4",
+        )
+        .bind(ds)
+        .bind(last)
+        .bind(now.as_millisecond())
+        .bind(every_ms * SILENT_INTERVALS)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(read_error)?;
+        // The first value after a break speaks of its own interval.
+        Ok(Some(from_ms(resumed.map_or(last, |t| t - every_ms))))
     }
 
     /// Rain by day, 北京时间, each day in the span in which it begins.

@@ -260,6 +260,7 @@ pub fn overview() -> Overview {
             rain_mm: 0.0,
             coverage: 0.98,
             last_rain: Some(at("10T07:00")),
+            dry_since: Some(at("10T07:00")),
             dry_days: 13,
         },
         gaps: gaps(),
