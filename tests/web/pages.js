@@ -75,7 +75,7 @@ async function withoutScript(browser) {
   const page = await context.newPage();
   await page.goto(`${base}/timeline`);
   await page.selectOption("select[name=kind]", "sewage_outflow");
-  await Promise.all([page.waitForNavigation(), page.click("form button")]);
+  await Promise.all([page.waitForNavigation(), page.click("#filter button")]);
   say(page.url().includes("kind=sewage_outflow"), "without script: the filter works");
   await context.close();
 }
