@@ -143,6 +143,7 @@ fn manifest(
 async fn seal(desk: &Desk, indexes: &[u64], index: u64) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let store = &desk.store;
     desk.publisher.publish().await?;
+    desk.publisher.cosign().await;
     let missing = || Error::Internal(format!("entry {index} is not under a checkpoint"));
     let checkpoint = store.find_checkpoint_over(index).await?.ok_or_else(missing)?;
     let (checkpoint, keys) = known_lines(desk, &checkpoint).await?;

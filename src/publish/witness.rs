@@ -93,6 +93,25 @@ pub async fn ask(publisher: Publisher, witness: Witness, shutdown: impl Future<O
     }
 }
 
+/// How long a document waits for the witnesses, all together.
+const DOCUMENT_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Publisher {
+    /// Asks every witness once to cosign the newest checkpoint, for a document that is to carry their lines. One that
+    /// does not answer in time is left out; the service goes on asking it.
+    pub async fn cosign(&self) {
+        let questions = self.witnesses.iter().map(|witness| async move {
+            let mut known = 0;
+            match tokio::time::timeout(DOCUMENT_PATIENCE, step(self, witness, &mut known)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(words)) => tracing::warn!(witness = witness.name, "does not cosign: {words}"),
+                Err(_) => tracing::warn!(witness = witness.name, "did not cosign in {DOCUMENT_PATIENCE:?}"),
+            }
+        });
+        futures_util::future::join_all(questions).await;
+    }
+}
+
 async fn follow(publisher: &Publisher, witness: &Witness) {
     let mut published = publisher.published.subscribe();
     // What the witness cosigned last, as far as this process knows; a wrong guess costs one more question.

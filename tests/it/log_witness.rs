@@ -157,15 +157,27 @@ fn the_services_checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothi
     let proof = get("/api/v1/log/proofs/0");
     assert!(cosigned_at(proof.split_once("\n\n").unwrap().1, &vkey).is_some(), "{proof}");
 
+    // So does a bundle that is made by a command beside the service, over an entry of its own.
+    let bundle = dir.path().join("bundle.zip");
+    let args =
+        ["--data", data.to_str().unwrap(), "--config", &config, "timeline", "-o", bundle.to_str().unwrap()];
+    let out = jijia(&args).env("JIJIA_LOG_GUARD_FILE", guard_of(&data)).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let out = jijia(&["verify", bundle.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{said}{}", String::from_utf8_lossy(&out.stderr));
+    assert!(said.contains("witness.example/w1"), "{said}");
+
+    let before = cosigned(size(&first) + 1).expect("the bundle's entry is cosigned");
     drop(witness);
-    let rebuild = |n: u64| {
+    let entry = |n: u64| {
         // An entry by another process.
         let args = ["--data", data.to_str().unwrap(), "timeline", "-o"];
         let out = jijia(&args).arg(dir.path().join(format!("{n}.csv"))).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     };
-    rebuild(1);
-    let alone = until("published without the witness", || Some(newest()).filter(|c| size(c) > size(&first)));
+    entry(1);
+    let alone = until("published without the witness", || Some(newest()).filter(|c| size(c) > size(&before)));
     assert_eq!(cosigned_at(&alone, &vkey), None);
     until("the warning", || Some(get("/readyz")).filter(|r| r.contains("witness 水务局: ")));
     // The old entry is still proved with the cosignature that it had.
