@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use jijia::config;
 use jijia::error::Error;
 use jijia::evidence::checkpoint::SignedCheckpoint;
+use jijia::evidence::merkle::{Head, leaf_hash};
 use jijia::evidence::note::{Kind, SignerKey};
 use jijia::publish::Publisher;
 
@@ -160,7 +162,7 @@ async fn tiles_are_made_again_from_the_entries_and_only_as_they_were_signed() {
     db.execute_batch("delete from tile").unwrap();
     let body: Vec<u8> = db.query_row("select body from entry where idx = 4000", [], |r| r.get(0)).unwrap();
     let body = String::from_utf8(body).unwrap().replace("\"log_size\":4000", "\"log_size\":4001");
-    let leaf = jijia::evidence::merkle::leaf_hash(body.as_bytes());
+    let leaf = leaf_hash(body.as_bytes());
     db.execute("update entry set body = ?1, leaf = ?2 where idx = 4000", (body.as_bytes(), leaf)).unwrap();
     refused(log.publish().await, "the first 5010 entries are not those that were signed");
     assert_eq!(checkpoint.checkpoint().size, 5000);
@@ -304,25 +306,46 @@ fn restrict(file: &std::path::Path) {
     let _ = file;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_from_before_the_log_was_published_is_signed_whole() {
-    let log = Log::new();
+/// A database of `size` entries as the first schema had it, never signed; its head.
+fn unsigned(log: &Log, size: u64) -> Head {
     std::fs::create_dir(log.dir()).unwrap();
     let db = log.db();
     db.execute_batch("pragma journal_mode = wal; pragma synchronous = off").unwrap();
     db.execute_batch(include_str!("../../src/store/migrations/0001.sql")).unwrap();
-    let mut head = jijia::evidence::merkle::Head::default();
+    let mut head = Head::default();
     db.execute_batch("begin").unwrap();
-    for i in 0..9000_u64 {
-        let body = format!(
-            "{{\"type\":\"place\",\"v\":1,\"received_at\":\"2026-07-14T01:00:00Z\",\"hash\":\"{i}\"}}"
-        );
-        let leaf = jijia::evidence::merkle::leaf_hash(body.as_bytes());
-        head.push(leaf);
-        db.execute("insert into entry values (?1, 'place', 0, ?2, ?3)", (i, body.as_bytes(), leaf)).unwrap();
+    for i in 0..size {
+        let entry = serde_json::json!({"type": "place", "v": 1, "received_at": "2026-07-14T01:00:00Z", "hash": i.to_string()});
+        let body = entry.to_string();
+        head.push(leaf_hash(body.as_bytes()));
+        let row = (i, body.as_bytes(), leaf_hash(body.as_bytes()));
+        db.execute("insert into entry values (?1, 'place', 0, ?2, ?3)", row).unwrap();
     }
-    db.execute("update log_head set size = 9000, frontier = ?1", [head.frontier()]).unwrap();
+    db.execute("update log_head set size = ?1, frontier = ?2", (size, head.frontier())).unwrap();
     db.execute_batch("commit; pragma user_version = 1").unwrap();
-    let signed = log.publish().await.unwrap();
-    assert_eq!((signed.checkpoint().size, signed.checkpoint().root), (9000, head.root()));
+    head
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_from_before_the_log_was_published_is_signed_whole_and_growth_costs_the_same_at_any_size()
+{
+    for size in [1_000, 10_000, 100_000] {
+        let log = Log::new();
+        let head = unsigned(&log, size);
+        let begun = Instant::now();
+        let signed = log.publish().await.unwrap();
+        let whole = begun.elapsed();
+        assert_eq!((signed.checkpoint().size, signed.checkpoint().root), (size, head.root()));
+        let store = log.store().await;
+        let publisher = Publisher::open(store.clone(), &config()).await.unwrap();
+        let mut times = Vec::new();
+        for i in 1..=20 {
+            add(&store, 10).await;
+            let begun = Instant::now();
+            assert_eq!(publisher.publish().await.unwrap().checkpoint().size, size + 10 * i);
+            times.push(begun.elapsed());
+        }
+        times.sort_unstable();
+        println!("{size} entries signed in {whole:?}; ten more in {:?} (median of 20)", times[10]);
+    }
 }
