@@ -140,8 +140,13 @@ fn edit(db: &Connection, random: &mut Rng) -> Option<String> {
         2 => {
             let mut copy = row.clone();
             for (i, (column, is_key)) in all.iter().enumerate() {
-                if *is_key || [table.free, table.lies].concat().contains(&column.as_str()) {
-                    copy[i] = other(random, &copy[i], &[copy[i].clone()]);
+                let lie = table.lies.contains(&column.as_str());
+                if *is_key || lie || table.free.contains(&column.as_str()) {
+                    copy[i] = other(random, &row[i], &[row[i].clone()]);
+                }
+                // The true judgement of a version by the place in use is no lie, whichever version it is.
+                while lie && copy[i] == row[i] {
+                    copy[i] = other(random, &row[i], &[row[i].clone()]);
                 }
             }
             let marks: Vec<String> = (1..=copy.len()).map(|i| format!("?{i}")).collect();
