@@ -193,6 +193,6 @@ pub struct RainNow {
     /// Since when the source has said, without a break of [`SILENT_INTERVALS`], that no rain fell; where it never broke
     /// off, `last_rain`.
     pub dry_since: Option<Timestamp>,
-    /// Days of the look-back that were dry by the rule at noon, 北京时间.
+    /// Days (北京时间) of the look-back that were dry by the rule at noon, or when an outflow was seen.
     pub dry_days: u32,
 }

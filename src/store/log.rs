@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
+use sqlx::SqliteConnection;
 
 use super::writer::{self, Tx, open_writing, store_error};
 use super::{Store, read_error};
@@ -108,12 +109,7 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read or it does not read back.
     pub async fn find_checkpoint(&self) -> Result<Option<SignedCheckpoint>> {
-        let note: Option<(i64, String)> =
-            sqlx::query_as("select size, note from checkpoint order by size desc limit 1")
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(read_error)?;
-        self.cosigned(note).await
+        find_checkpoint(&mut *self.readers.acquire().await.map_err(read_error)?).await
     }
 
     /// The checkpoint that proves the entry at `index` best: the one with most cosignatures, the newest of these.
@@ -121,15 +117,16 @@ impl Store {
     /// # Errors
     /// As [`Store::find_checkpoint`].
     pub async fn find_checkpoint_over(&self, index: u64) -> Result<Option<SignedCheckpoint>> {
+        let mut conn = self.readers.acquire().await.map_err(read_error)?;
         let note: Option<(i64, String)> = sqlx::query_as(
             "select size, note from checkpoint c where size > $1
              order by (select count(*) from cosignature s where s.size = c.size) desc, size desc limit 1",
         )
         .bind(signed(index))
-        .fetch_optional(&self.readers)
+        .fetch_optional(&mut *conn)
         .await
         .map_err(read_error)?;
-        self.cosigned(note).await
+        cosigned(&mut conn, note).await
     }
 
     /// The checkpoints that are kept, oldest first: the last of each key, the cosigned ones, the newest.
@@ -137,31 +134,16 @@ impl Store {
     /// # Errors
     /// As [`Store::find_checkpoint`].
     pub async fn list_checkpoints(&self) -> Result<Vec<SignedCheckpoint>> {
+        let mut conn = self.readers.acquire().await.map_err(read_error)?;
         let notes: Vec<(i64, String)> = sqlx::query_as("select size, note from checkpoint order by size")
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *conn)
             .await
             .map_err(read_error)?;
         let mut all = Vec::with_capacity(notes.len());
         for note in notes {
-            all.extend(self.cosigned(Some(note)).await?);
+            all.extend(cosigned(&mut conn, Some(note)).await?);
         }
         Ok(all)
-    }
-
-    async fn cosigned(&self, note: Option<(i64, String)>) -> Result<Option<SignedCheckpoint>> {
-        let Some((size, note)) = note else { return Ok(None) };
-        let damaged = |e: Error| Error::Internal(format!("the stored checkpoint of size {size}: {e}"));
-        let mut checkpoint: SignedCheckpoint = note.parse().map_err(damaged)?;
-        let lines: Vec<(String,)> =
-            sqlx::query_as("select line from cosignature where size = $1 order by witness")
-                .bind(size)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(read_error)?;
-        for (line,) in lines {
-            checkpoint.add(line.parse().map_err(damaged)?);
-        }
-        Ok(Some(checkpoint))
     }
 
     /// Keeps tiles, and the checkpoint over them if they are all, in one transaction.
@@ -243,6 +225,36 @@ impl Store {
         }
         Ok(None)
     }
+}
+
+/// The newest checkpoint, as [`Store::find_checkpoint`], by a connection that is at hand.
+pub(super) async fn find_checkpoint(conn: &mut SqliteConnection) -> Result<Option<SignedCheckpoint>> {
+    let note: Option<(i64, String)> =
+        sqlx::query_as("select size, note from checkpoint order by size desc limit 1")
+            .fetch_optional(&mut *conn)
+            .await
+            .map_err(read_error)?;
+    cosigned(conn, note).await
+}
+
+/// A stored note with the cosignatures over it.
+async fn cosigned(
+    conn: &mut SqliteConnection,
+    note: Option<(i64, String)>,
+) -> Result<Option<SignedCheckpoint>> {
+    let Some((size, note)) = note else { return Ok(None) };
+    let damaged = |e: Error| Error::Internal(format!("the stored checkpoint of size {size}: {e}"));
+    let mut checkpoint: SignedCheckpoint = note.parse().map_err(damaged)?;
+    let lines: Vec<(String,)> =
+        sqlx::query_as("select line from cosignature where size = $1 order by witness")
+            .bind(size)
+            .fetch_all(conn)
+            .await
+            .map_err(read_error)?;
+    for (line,) in lines {
+        checkpoint.add(line.parse().map_err(damaged)?);
+    }
+    Ok(Some(checkpoint))
 }
 
 fn read_key_change(index: u64, body: &[u8]) -> Result<KeyChange> {

@@ -14,6 +14,7 @@ mod pace;
 mod photos;
 mod reports;
 mod timeline;
+mod view;
 mod writer;
 
 use std::fs::File;
@@ -26,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::evidence::merkle::{Hash, Head};
+use crate::evidence::merkle::Hash;
 use writer::{Writer, store_error};
 
 pub use bundle::{RowPlace, StoredPayload};
@@ -150,21 +151,6 @@ impl Store {
     #[must_use]
     pub fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
         self.writer.watch()
-    }
-
-    /// The log's size and root now.
-    ///
-    /// # Errors
-    /// `Internal` if the database cannot be read.
-    pub async fn log_head(&self) -> Result<LogHead> {
-        let (size, frontier): (i64, Vec<u8>) =
-            sqlx::query_as("select size, frontier from log_head where one = 1")
-                .fetch_one(&self.readers)
-                .await
-                .map_err(read_error)?;
-        let head = Head::from_parts(size.unsigned_abs(), &frontier)
-            .ok_or_else(|| Error::Internal("the stored head of the log is damaged".into()))?;
-        Ok(LogHead { size: head.size(), root: head.root() })
     }
 
     /// A folder of its own inside the data directory, gone when dropped: documents pass through it.

@@ -1,10 +1,12 @@
 //! What the first page shows, by a handful of queries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::timeline::{DELIVERED, Span, window_on};
+use super::view::View;
 use super::{Store, read_error};
 use crate::clock::{beijing, from_ms};
 use crate::error::Result;
@@ -29,32 +31,33 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn get_overview(&self, place: &Place, rules: &Rules) -> Result<Overview> {
-        let cut_off = self.clock.now();
-        let log_size = self.log_head().await?.size;
-        let (day_start, _) = day_of(cut_off);
+        let mut view = self.view(place, rules).await?;
+        let (day_start, _) = day_of(view.cut_off);
         let look_back = day_start - SignedDuration::from_hours(24 * (i64::from(LOOK_BACK_DAYS) - 1));
-        let everything = Filter::default();
-        let feed = self.list_sightings(&everything, None, FEED, place, rules).await?;
+        let feed = view.list_sightings(&Filter::default(), None, FEED).await?;
         let outflows =
             Filter { kind: Some(ReportKind::SewageOutflow), from: Some(look_back), ..Filter::default() };
-        let outflows = self.list_sightings(&outflows, None, OUTFLOWS_MAX, place, rules).await?;
+        let outflows = view.list_sightings(&outflows, None, OUTFLOWS_MAX).await?;
         Ok(Overview {
             place: place.name.clone(),
             place_notice: place.notice.clone(),
-            demo: self.demo,
-            cut_off,
-            log_size,
-            windows: self.windows_today(place, cut_off).await?,
-            stations: self.stations_now(place).await?,
+            demo: view.demo,
+            cut_off: view.cut_off,
+            log_size: view.head.size,
+            windows: view.windows_today().await?,
+            stations: view.stations_now().await?,
             outfalls: place.outfalls.iter().map(|o| outfall_now(o, &outflows)).collect(),
-            rain: self.rain_now(place, rules, cut_off, look_back).await?,
-            gaps: self.open_gaps(place, rules, (day_start, cut_off)).await?,
-            reports_today: self.count_reports_since(day_start).await?,
+            rain: view.rain_now(look_back, &outflows).await?,
+            gaps: view.open_gaps(day_start).await?,
+            reports_today: view.count_reports_since(day_start).await?,
             feed,
         })
     }
+}
 
-    async fn windows_today(&self, place: &Place, now: Timestamp) -> Result<Vec<WindowToday>> {
+impl View<'_> {
+    async fn windows_today(&mut self) -> Result<Vec<WindowToday>> {
+        let (place, now) = (self.place, self.cut_off);
         let codes: Vec<String> = place.sectors.iter().map(|s| s.code.clone()).collect();
         let (start, end) = day_of(now);
         let walked = self.list_walked(&codes, (start, end)).await?;
@@ -81,7 +84,7 @@ impl Store {
         Ok(windows)
     }
 
-    async fn stations_now(&self, place: &Place) -> Result<Vec<StationNow>> {
+    async fn stations_now(&mut self) -> Result<Vec<StationNow>> {
         type NewestRow = (String, String, i64, Option<f64>, Option<String>);
         let rows: Vec<NewestRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select d.station, d.property, o.t, o.v, o.received_text from datastream d join observation o
@@ -89,7 +92,7 @@ impl Store {
                      where ds = d.id and {DELIVERED} order by t desc, entry desc, pos desc limit 1)
                  where d.processing = 'raw'"
         )))
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
         let mut newest: BTreeMap<(String, String), (Newest, &str)> = BTreeMap::new();
@@ -117,22 +120,24 @@ impl Store {
                 })
                 .collect(),
         };
-        Ok(place.stations.iter().map(station).collect())
+        Ok(self.place.stations.iter().map(station).collect())
     }
 
-    async fn rain_now(
-        &self,
-        place: &Place,
-        rules: &Rules,
-        now: Timestamp,
-        look_back: Timestamp,
-    ) -> Result<RainNow> {
+    /// `outflows` are the sewage sightings since `look_back`.
+    async fn rain_now(&mut self, look_back: Timestamp, outflows: &[Sighting]) -> Result<RainNow> {
+        let (rules, now) = (self.rules, self.cut_off);
         // Noon of each day, and now: judged by the rule that judges sightings.
         let noons =
             (0..i64::from(LOOK_BACK_DAYS)).map(|d| look_back + SignedDuration::from_hours(24 * d + 12));
         let times: Vec<Timestamp> = noons.filter(|t| *t <= now).chain([now]).collect();
-        let judged = self.judge_weather(&times, place, rules).await?;
-        let (last, days) = judged.split_last().map_or((None, [].as_slice()), |(l, d)| (Some(l), d));
+        let judged = self.judge_weather(&times).await?;
+        let last = judged.last();
+        // A day on which somebody saw an outflow in dry weather is a dry day, whatever its noon was like: no outfall
+        // flows on more dry days than there are.
+        let at_noon = times.iter().zip(&judged).take(judged.len().saturating_sub(1));
+        let noons = at_noon.filter(|(_, j)| j.weather == Weather::Dry).map(|(t, _)| beijing(*t).date());
+        let seen = outflows.iter().filter(|s| is_dry_flow(s)).map(|s| beijing(s.observed_at).date());
+        let dry_days: BTreeSet<Date> = noons.chain(seen).collect();
         let last_rain: Option<i64> = sqlx::query_scalar(
             "select max(o.t) from datastream d join observation o on o.ds = d.id
              where d.station = $1 and d.property = 'rain' and d.processing = 'raw' and o.v > 0 and o.t <= $2
@@ -140,10 +145,10 @@ impl Store {
         )
         .bind(&rules.rain_station)
         .bind(now.as_millisecond())
-        .fetch_one(&self.readers)
+        .fetch_one(&mut *self.tx)
         .await
         .map_err(read_error)?;
-        let dry_since = self.rain_unbroken_since(place, rules, last_rain, now).await?;
+        let dry_since = self.rain_unbroken_since(last_rain).await?;
         Ok(RainNow {
             weather: last.map_or(Weather::Unknown, |l| l.weather),
             window_h: rules.dry.window_h,
@@ -151,18 +156,14 @@ impl Store {
             coverage: last.map_or(0.0, |l| l.coverage.min(1.0)),
             last_rain: last_rain.map(from_ms),
             dry_since,
-            dry_days: u32::try_from(days.iter().filter(|j| j.weather == Weather::Dry).count()).unwrap_or(0),
+            dry_days: count(&dry_days),
         })
     }
 
     /// Windows missed today, and stations that are silent now.
-    async fn open_gaps(
-        &self,
-        place: &Place,
-        rules: &Rules,
-        (day_start, now): (Timestamp, Timestamp),
-    ) -> Result<Vec<Gap>> {
-        let rows = self.list_derived(&Filter::default(), &Span::whole(day_start, now), place, rules).await?;
+    async fn open_gaps(&mut self, day_start: Timestamp) -> Result<Vec<Gap>> {
+        let now = self.cut_off;
+        let rows = self.list_derived(&Filter::default(), &Span::whole(day_start, now)).await?;
         Ok(rows
             .into_iter()
             .filter_map(|r| match r {
@@ -172,10 +173,10 @@ impl Store {
             .collect())
     }
 
-    async fn count_reports_since(&self, since: Timestamp) -> Result<u32> {
+    async fn count_reports_since(&mut self, since: Timestamp) -> Result<u32> {
         let n: i64 = sqlx::query_scalar("select count(*) from sighting where observed_ms >= $1")
             .bind(since.as_millisecond())
-            .fetch_one(&self.readers)
+            .fetch_one(&mut *self.tx)
             .await
             .map_err(read_error)?;
         Ok(u32::try_from(n).unwrap_or(u32::MAX))
@@ -190,19 +191,28 @@ fn day_of(now: Timestamp) -> (Timestamp, Timestamp) {
     (from_ms(start), from_ms(start + DAY_MS - 1))
 }
 
+/// An outflow that somebody saw in dry weather.
+fn is_dry_flow(s: &Sighting) -> bool {
+    s.weather == Weather::Dry && s.flow_seen && s.withdrawn.is_none()
+}
+
+fn count(days: &BTreeSet<Date>) -> u32 {
+    u32::try_from(days.len()).unwrap_or(u32::MAX)
+}
+
 fn outfall_now(o: &Outfall, outflows: &[Sighting]) -> OutfallNow {
     let own = || {
         let of =
             |s: &&Sighting| s.outfall.as_ref().is_some_and(|n| n.code == o.code) && s.withdrawn.is_none();
         outflows.iter().filter(of)
     };
-    let dry = || own().filter(|s| s.weather == Weather::Dry && s.flow_seen);
-    let days: std::collections::BTreeSet<_> = dry().map(|s| beijing(s.observed_at).date()).collect();
+    let dry = || own().filter(|s| is_dry_flow(s));
+    let days: BTreeSet<Date> = dry().map(|s| beijing(s.observed_at).date()).collect();
     OutfallNow {
         outfall: Named { code: o.code.clone(), name: o.name.clone() },
         level: own().filter_map(|s| s.level).max(),
         sightings: u32::try_from(own().count()).unwrap_or(u32::MAX),
-        dry_flow_days: u32::try_from(days.len()).unwrap_or(u32::MAX),
+        dry_flow_days: count(&days),
         last_outflow: own().map(|s| s.observed_at).max(),
         last_dry_outflow: dry().map(|s| s.observed_at).max(),
     }

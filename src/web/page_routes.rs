@@ -18,7 +18,7 @@ use super::reports::uuid;
 use crate::clock::{beijing, beijing_words};
 use crate::error::Error;
 use crate::evidence::overview::Overview;
-use crate::evidence::timeline::Named;
+use crate::evidence::timeline::{Named, Row};
 use crate::picture::{
     Canvas, MapMarks, OutfallMark, SectorMark, StationMark, TimelinePictures, map, patches,
 };
@@ -143,10 +143,11 @@ async fn timeline_html(app: &App, query: &TimelineQuery, lang: Lang) -> Result<S
     let max_rows = app.settings.office.max_rows;
     let mut timeline = app.store.get_timeline(&filter, &app.place, &app.rules, max_rows).await?;
     let drawn = TimelinePictures::of(&app.place, &timeline);
-    if query.order()? == Order::NewestFirst {
+    let order = query.order()?;
+    if order == Order::NewestFirst {
         timeline.rows.reverse();
     }
-    let next = cut_page(&mut timeline.rows, &query.cursor)?;
+    let next = cut_page(&mut timeline.rows, order, &query.cursor)?;
     let named = |code: &str, name: &str| Named { code: code.to_owned(), name: name.to_owned() };
     let choices = Choices {
         outfalls: app.place.outfalls.iter().map(|o| named(&o.code, &o.name)).collect(),
@@ -169,17 +170,28 @@ async fn timeline_html(app: &App, query: &TimelineQuery, lang: Lang) -> Result<S
 /// Rows on one page of HTML.
 const PAGE_ROWS: usize = 100;
 
-/// Keeps one page of `rows`; the cursor is the number of rows before it.
-fn cut_page<T>(rows: &mut Vec<T>, cursor: &str) -> Result<Option<String>, Error> {
-    let start = match cursor {
-        "" => 0,
-        n => n.parse().map_err(|_| Error::invalid("cursor", "is not one that a page gave"))?,
-    };
-    let end = rows.len().min(PAGE_ROWS.saturating_add(start));
-    let more = end < rows.len();
-    rows.truncate(end);
-    rows.drain(..start.min(rows.len()));
-    Ok(more.then(|| end.to_string()))
+/// Keeps one page of `rows` and gives the cursor of the next: the time of its last row, and how many of that time have
+/// been shown. A row that comes in between, before or after, moves no other from one page to the next.
+fn cut_page(rows: &mut Vec<Row>, order: Order, cursor: &str) -> Result<Option<String>, Error> {
+    if !cursor.is_empty() {
+        let parts = cursor.split_once('.').and_then(|(ms, n)| Some((ms.parse().ok()?, n.parse().ok()?)));
+        let (ms, shown): (i64, usize) =
+            parts.ok_or_else(|| Error::invalid("cursor", "is not one that a page gave"))?;
+        let at = |row: &Row| row.at().as_millisecond();
+        let before = rows.iter().take_while(|r| match order {
+            Order::NewestFirst => at(r) > ms,
+            Order::OldestFirst => at(r) < ms,
+        });
+        let before = before.count();
+        let same = rows.iter().skip(before).take_while(|r| at(r) == ms).count();
+        rows.drain(..before + same.min(shown));
+    }
+    let more = rows.len() > PAGE_ROWS;
+    rows.truncate(PAGE_ROWS);
+    let Some(last) = rows.last().filter(|_| more) else { return Ok(None) };
+    let ms = last.at().as_millisecond();
+    let shown = rows.iter().rev().take_while(|r| r.at().as_millisecond() == ms).count();
+    Ok(Some(format!("{ms}.{shown}")))
 }
 
 /// `GET /reports/{id}`.
@@ -196,10 +208,9 @@ pub(super) async fn report(
 
 async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
     let id = uuid(id)?;
-    let sighting = app.store.get_sighting(id, &app.place, &app.rules).await?;
-    let versions = app.store.list_versions(id).await?;
-    let head = app.store.log_head().await?;
-    let mut marks = MapMarks { patches: patches(std::iter::once(&sighting)), ..MapMarks::default() };
+    let report = app.store.get_report(id, &app.place, &app.rules).await?;
+    let sighting = &report.sighting;
+    let mut marks = MapMarks { patches: patches(std::iter::once(sighting)), ..MapMarks::default() };
     if let (Some(p), None) = (&sighting.position, &sighting.withdrawn) {
         marks.sightings.push(crate::picture::SightingMark {
             at: crate::lake::Wgs84 { lng: p.lng, lat: p.lat },
@@ -211,11 +222,7 @@ async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
     let view = ReportPage {
         place: &app.place.name,
         place_notice: &app.place.notice,
-        demo: app.store.is_demo(),
-        cut_off: app.store.clock().now(),
-        log_size: head.size,
-        sighting: &sighting,
-        versions: &versions,
+        report: &report,
         map_svg: &map(&app.place, &marks, Canvas { id: "lake", width: 640, height: 400 }),
     };
     pages::report::report(&view, lang)
@@ -228,4 +235,50 @@ pub(super) async fn not_found(State(app): State<App>, headers: HeaderMap, uri: a
         return super::problem::Failure(error).into_response();
     }
     page(&app, Err(error), language(None, &headers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::from_ms;
+    use crate::evidence::timeline::RainDay;
+
+    fn rows(order: Order, times: impl IntoIterator<Item = i64>) -> Vec<Row> {
+        let rain =
+            |ms| Row::Rain(RainDay { from: from_ms(ms), mm: 0.0, coverage: 1.0, source: String::new() });
+        let mut rows: Vec<Row> = times.into_iter().map(rain).collect();
+        rows.sort_by_key(Row::at);
+        if order == Order::NewestFirst {
+            rows.reverse();
+        }
+        rows
+    }
+
+    /// Thirty rows share each instant, so that pages end among equal times.
+    #[test]
+    fn a_row_that_comes_in_between_moves_no_other_from_its_page() {
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let old: Vec<i64> = (0..350).map(|n| 1_000 + n / 30 * 10).collect();
+            let (mut found, mut cursor, mut new) = (Vec::new(), String::new(), Vec::new());
+            loop {
+                let mut page = rows(order, old.iter().chain(&new).copied());
+                let next = cut_page(&mut page, order, &cursor).unwrap();
+                assert!(page.len() == PAGE_ROWS || next.is_none());
+                found.extend(page.iter().map(|r| r.at().as_millisecond()).filter(|ms| ms % 10 == 0));
+                let Some(next) = next else { break };
+                cursor = next;
+                // Before what was shown, and after it.
+                new.extend([1, 9_999_991, 1_003 + new.len() as i64 * 10]);
+            }
+            let mut wanted = old.clone();
+            if order == Order::NewestFirst {
+                wanted.reverse();
+            }
+            assert_eq!(found, wanted, "{order:?}");
+            assert!(new.len() > 6);
+        }
+        for wrong in ["two", "7", "1.x", "1.-1"] {
+            assert!(cut_page(&mut Vec::new(), Order::OldestFirst, wrong).is_err(), "{wrong}");
+        }
+    }
 }

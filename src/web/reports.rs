@@ -3,14 +3,13 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::app::{App, Json, device_time};
 use super::problem::{Failure, Problem};
 use crate::error::Error;
 use crate::evidence::entry::Receipt;
-use crate::evidence::timeline::{Sighting, Version};
 use crate::patrol::correction::{CorrectionBody, parse_correction};
 use crate::patrol::report::{ReportBody, parse_report};
 use crate::patrol::walk::{PatrolBody, parse_patrol};
@@ -64,15 +63,6 @@ pub(super) async fn add_report(
     Ok(receipt(added, location))
 }
 
-/// A report as it stands, and all that it ever said.
-#[derive(Serialize)]
-struct Report {
-    #[serde(flatten)]
-    sighting: Sighting,
-    /// Oldest first.
-    versions: Vec<Version>,
-}
-
 /// A report as it stands now: every field in words, its photos and whether they have come, where it lies, its
 /// corrections and its place in the log. `versions` holds what it said at every step, the first one included, with the
 /// canonical bytes of each entry.
@@ -81,9 +71,7 @@ struct Report {
         (status = 404, body = Problem)))]
 pub(super) async fn get_report(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
     let id = uuid(&id)?;
-    let sighting = app.store.get_sighting(id, &app.place, &app.rules).await?;
-    let versions = app.store.list_versions(id).await?;
-    Ok(axum::Json(Report { sighting, versions }).into_response())
+    Ok(axum::Json(app.store.get_report(id, &app.place, &app.rules).await?).into_response())
 }
 
 /// Corrects or withdraws a report, or chooses among its outfalls. The old version stays in the log.
@@ -104,7 +92,7 @@ pub(super) async fn add_correction(
         }
         Err(error) => {
             let added = taken_before(&app, &body, error).await?;
-            let versions = app.store.list_versions(report).await?;
+            let versions = app.store.get_report(report, &app.place, &app.rules).await?.versions;
             if !versions.iter().any(|v| v.entry.index == added.receipt.index) {
                 let id = added.receipt.id;
                 return Err(

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use jijia::clock::beijing;
+use jijia::evidence::timeline::{Filter, Row};
 use serde_json::{Value, json};
 
 use crate::service::{Service, id, report, with};
@@ -152,6 +153,35 @@ async fn pages_are_complete_and_hold_still_while_reports_come_in() {
     // A whole page ends without another.
     let all = service.get("/api/v1/timeline?limit=200").await.json();
     assert_eq!((numbers(&all).len() as u32, &all["next"]), (new, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_rows_and_counts_are_of_one_moment_while_reports_come_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    let before = service.log_size().await;
+    let (app, address) = (service.app.clone(), service.address);
+    let writing = tokio::spawn(async move {
+        for n in 0..150 {
+            crate::service::post_to(address, "/api/v1/reports", &report(n)).await.created();
+        }
+    });
+    let (filter, mut sizes) = (Filter::default(), BTreeSet::new());
+    while !writing.is_finished() {
+        let whole = app.store.get_timeline(&filter, &app.place, &app.rules, 5000).await.unwrap();
+        assert_eq!(u64::from(whole.summary.sightings), whole.log_size - before, "each entry is a sighting");
+        let page = app.store.list_timeline(&filter, None, 200, &app.place, &app.rules).await.unwrap();
+        let shown = page.rows.iter().filter(|r| matches!(r, Row::Sighting(_))).count();
+        assert_eq!(shown as u64, page.log_size - before);
+        let first = app.store.get_overview(&app.place, &app.rules).await.unwrap();
+        assert_eq!(
+            u64::from(first.outfalls.iter().map(|o| o.sightings).sum::<u32>()),
+            first.log_size - before
+        );
+        sizes.insert(whole.log_size);
+    }
+    writing.await.unwrap();
+    assert!(sizes.len() > 5, "it was looked at while reports came in: {sizes:?}");
 }
 
 /// Values of a station every hour but for the hours that `silent` names, and rain in some of them.

@@ -85,7 +85,7 @@ impl Service {
     }
 
     pub async fn post(&self, target: &str, body: &Value) -> Answer {
-        self.send("POST", target, &[("content-type", "application/json")], body.to_string().as_bytes()).await
+        post_to(self.address, target, body).await
     }
 
     /// Puts a photo under the hash of its bytes.
@@ -93,25 +93,42 @@ impl Service {
         self.send("PUT", &format!("/api/v1/photos/{}", sha256_of(bytes)), &[], bytes).await
     }
 
-    /// One request on a connection of its own: all of it is sent, then the answer is read.
+    /// One request on a connection of its own.
     pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let (mut from, mut to) = TcpStream::connect(self.address).await.unwrap().into_split();
-        let bytes = request(method, target, headers, body);
-        let mut received = Vec::new();
-        let exchange = async {
-            // A plain client sends all before it listens; a connection closed over unread bytes would be reset.
-            to.write_all(&bytes).await?;
-            from.read_to_end(&mut received).await
-        };
-        let done = tokio::time::timeout(Duration::from_secs(60), exchange).await;
-        done.expect("an answer within a minute").unwrap_or_else(|e| panic!("{method} {target}: {e}"));
-        Answer::read(&received).expect("a whole answer")
+        send_to(self.address, method, target, headers, body).await
     }
 
     /// Entries of the log, as the API says.
     pub async fn log_size(&self) -> u64 {
         self.get("/api/v1/head").await.json()["log_size"].as_u64().unwrap()
     }
+}
+
+/// Posts JSON to a service.
+pub async fn post_to(address: SocketAddr, target: &str, body: &Value) -> Answer {
+    let headers = [("content-type", "application/json")];
+    send_to(address, "POST", target, &headers, body.to_string().as_bytes()).await
+}
+
+/// One request on a connection of its own: all of it is sent, then the answer is read.
+async fn send_to(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let (mut from, mut to) = TcpStream::connect(address).await.unwrap().into_split();
+    let bytes = request(method, target, headers, body);
+    let mut received = Vec::new();
+    let exchange = async {
+        // A plain client sends all before it listens; a connection closed over unread bytes would be reset.
+        to.write_all(&bytes).await?;
+        from.read_to_end(&mut received).await
+    };
+    let done = tokio::time::timeout(Duration::from_secs(60), exchange).await;
+    done.expect("an answer within a minute").unwrap_or_else(|e| panic!("{method} {target}: {e}"));
+    Answer::read(&received).expect("a whole answer")
 }
 
 /// The bytes of a request after whose answer the connection is closed.

@@ -1,6 +1,7 @@
 //! Unknown stays unknown: what a sensor at fault, a silent one or an unfinished look says is never taken for an answer.
 
 use jiff::{SignedDuration, Timestamp};
+use jijia::clock::beijing;
 use serde_json::{Value, json};
 
 use crate::service::{Service, id, jpeg, report, sha256_of, with};
@@ -28,7 +29,7 @@ async fn start() -> (tempfile::TempDir, Service) {
 
 /// Its day in 北京时间.
 fn day_of(at: Timestamp) -> String {
-    jijia::clock::beijing(at).date().to_string()
+    beijing(at).date().to_string()
 }
 
 fn rows<'a>(page: &'a Value, kind: &str) -> Vec<&'a Value> {
@@ -59,6 +60,32 @@ async fn days_without_rain_are_claimed_as_far_back_as_the_gauge_spoke() {
     send(&service, 2, "JJH-R1", "rain", &vec![json!(0); 80]).await;
     let page = service.get("/").await;
     assert!(page.text().contains("3 天无雨"), "{}", page.text());
+}
+
+/// The window of the rule is three days: rain until 15:00 five days ago makes the day before yesterday dry after 15:00,
+/// and wet at noon.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_outfall_flows_on_more_dry_days_than_there_are() {
+    let (_dir, service) = start().await;
+    let day = |ago: i64| beijing(hours_ago(24 * ago)).date();
+    let at =
+        |ago: i64, hour: i8| -> Timestamp { format!("{}T{hour:02}:00:00+08:00", day(ago)).parse().unwrap() };
+    let hour = |n: i64| at(31, 0) + SignedDuration::from_hours(n);
+    let rain = (0..32 * 24).map(hour).filter(|t| *t <= Timestamp::now()).map(|t| {
+        json!({"station": "JJH-R1", "property": "rain", "observed_at": t.to_string(),
+            "value": i64::from(t <= at(5, 15))})
+    });
+    let body = json!({"id": id(1), "observations": rain.collect::<Vec<_>>()});
+    service.post("/api/v1/observations", &body).await.created();
+    for (n, ago) in [(2, 2), (3, 1)] {
+        let seen = json!(at(ago, 16).to_string());
+        service.post("/api/v1/reports", &with(report(n), "/observed_at", seen)).await.created();
+    }
+    let app = &service.app;
+    let first = app.store.get_overview(&app.place, &app.rules).await.unwrap();
+    let flow = first.outfalls.iter().map(|o| o.dry_flow_days).max();
+    let noon_has_passed = first.cut_off >= at(0, 12);
+    assert_eq!((flow, first.rain.dry_days), (Some(2), 2 + u32::from(noon_has_passed)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

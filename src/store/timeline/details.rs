@@ -7,7 +7,9 @@ use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
 use super::super::reports::read_record;
-use super::{Store, read_error, settle_level};
+use super::super::view::View;
+use super::read_error;
+use super::sighting::settle_level;
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::entry::Entry;
@@ -21,28 +23,23 @@ use crate::water::property;
 /// How long before a sighting a reading may lie, milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 
-impl Store {
+impl View<'_> {
     /// Fills in what `sightings` (a few hundred at most) lack.
-    pub(super) async fn add_details(
-        &self,
-        sightings: &mut [Sighting],
-        place: &Place,
-        rules: &Rules,
-    ) -> Result<()> {
+    pub(super) async fn add_details(&mut self, sightings: &mut [Sighting]) -> Result<()> {
         if sightings.is_empty() {
             return Ok(());
         }
         self.add_photos(sightings).await?;
         self.add_versions(sightings).await?;
-        self.add_weather(sightings, place, rules).await?;
-        self.add_readings(sightings, place, rules).await?;
+        self.add_weather(sightings).await?;
+        self.add_readings(sightings).await?;
         for s in sightings {
-            settle_level(s, rules);
+            settle_level(s, self.rules);
         }
         Ok(())
     }
 
-    async fn add_photos(&self, sightings: &mut [Sighting]) -> Result<()> {
+    async fn add_photos(&mut self, sightings: &mut [Sighting]) -> Result<()> {
         type PhotoRow = (Vec<u8>, Vec<u8>, Option<bool>, Option<i64>, Option<i64>, bool);
         let mut query = QueryBuilder::new(
             "select r.report, r.sha256, p.preview, p.width, p.height,
@@ -52,7 +49,7 @@ impl Store {
         push_reports(&mut query, sightings);
         query.push(") order by r.report, r.seq");
         let rows: Vec<PhotoRow> =
-            query.build_query_as().fetch_all(&self.readers).await.map_err(read_error)?;
+            query.build_query_as().fetch_all(&mut *self.tx).await.map_err(read_error)?;
         let mut by_report: HashMap<Vec<u8>, Vec<PhotoRef>> = HashMap::new();
         for (report, sha256, preview, width, height, erased) in rows {
             let pixels = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
@@ -72,7 +69,7 @@ impl Store {
     }
 
     /// Corrections, the newest note, the reason of a withdrawal.
-    async fn add_versions(&self, sightings: &mut [Sighting]) -> Result<()> {
+    async fn add_versions(&mut self, sightings: &mut [Sighting]) -> Result<()> {
         type VersionRow = (Vec<u8>, i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
         let mut query = QueryBuilder::new(
             "select v.report, v.entry, e.body, e.leaf, n.body, w.body from report_version v
@@ -84,7 +81,7 @@ impl Store {
         push_reports(&mut query, sightings);
         query.push(") order by v.report, v.entry");
         let rows: Vec<VersionRow> =
-            query.build_query_as().fetch_all(&self.readers).await.map_err(read_error)?;
+            query.build_query_as().fetch_all(&mut *self.tx).await.map_err(read_error)?;
         let mut by_report: HashMap<Vec<u8>, Vec<VersionRow>> = HashMap::new();
         for row in rows {
             by_report.entry(row.0.clone()).or_default().push(row);
@@ -111,10 +108,7 @@ impl Store {
     }
 
     /// Every version of a report in order, with the canonical bytes of its entry.
-    ///
-    /// # Errors
-    /// `Internal` if the database cannot be read.
-    pub async fn list_versions(&self, report: Uuid) -> Result<Vec<Version>> {
+    pub(super) async fn list_versions(&mut self, report: Uuid) -> Result<Vec<Version>> {
         type Row = (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
         let rows: Vec<Row> = sqlx::query_as(
             "select v.entry, e.body, e.leaf, w.body, r.body, n.body
@@ -125,7 +119,7 @@ impl Store {
              where v.report = $1 order by v.entry",
         )
         .bind(report.as_bytes().to_vec())
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
         let version = |(index, body, leaf, reason, record, note): Row| {
@@ -148,17 +142,17 @@ impl Store {
         rows.into_iter().map(version).collect()
     }
 
-    async fn add_readings(&self, sightings: &mut [Sighting], place: &Place, rules: &Rules) -> Result<()> {
+    async fn add_readings(&mut self, sightings: &mut [Sighting]) -> Result<()> {
         type ReadingRow = (i64, i64, i64, String, String, String, i64, Option<f64>, Option<String>);
         let streams: Vec<(i64, String)> = sqlx::query_as(
             "select id, station from datastream where processing = 'raw' and property <> 'rain'",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
         let mut asked: Vec<(usize, i64, i64)> = Vec::new();
         for (i, s) in sightings.iter().enumerate() {
-            for (station, _) in nearby(s, place, rules) {
+            for (station, _) in nearby(s, self.place, self.rules) {
                 let of_station = streams.iter().filter(|(_, code)| *code == station.code);
                 asked.extend(of_station.map(|(ds, _)| (i, *ds, s.observed_at.as_millisecond())));
             }
@@ -178,12 +172,14 @@ impl Store {
         )
         .bind(asked)
         .bind(HOUR_MS)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
         for (i, entry, pos, station, key, unit, t, v, text) in rows {
             let Some(s) = usize::try_from(i).ok().and_then(|i| sightings.get_mut(i)) else { continue };
-            let Some((found, distance_m)) = nearby(s, place, rules).find(|(st, _)| st.code == station) else {
+            let Some((found, distance_m)) =
+                nearby(s, self.place, self.rules).find(|(st, _)| st.code == station)
+            else {
                 continue;
             };
             let (value, unit) = shown(v, text, property::unit_words(&unit));

@@ -8,7 +8,9 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::QueryBuilder;
 
-use super::{Store, named, read_error, sector_name};
+use super::super::view::View;
+use super::read_error;
+use super::words::{named, sector_name};
 use crate::clock::{beijing, beijing_words, from_ms};
 use crate::error::Result;
 use crate::evidence::overview::SILENT_INTERVALS;
@@ -72,31 +74,26 @@ pub(in crate::store) fn window_on(day: Date, window: &DutyWindow) -> Option<(Tim
     Some((at(window.from)?, at(window.to)?))
 }
 
-impl Store {
+impl View<'_> {
     /// Duty windows that passed without a report or a patrol in a sector. Nothing is said about the time before the
     /// first entry, nor about a window that is not over.
-    pub(super) async fn list_not_patrolled(
-        &self,
-        filter: &Filter,
-        span: &Span,
-        place: &Place,
-    ) -> Result<Vec<Gap>> {
-        let sectors = sectors_of(filter, place);
+    pub(super) async fn list_not_patrolled(&mut self, filter: &Filter, span: &Span) -> Result<Vec<Gap>> {
+        let sectors = sectors_of(filter, self.place);
         let Some(first) = self.first_seen().await? else { return Ok(Vec::new()) };
-        let (from, now) = (span.from.max(first), self.clock.now());
+        let (from, now) = (span.from.max(first), self.cut_off);
         // A window that begins in the span may end after it.
         let walked = Walked::of(self.list_walked(&sectors, (from, span.to + DAY)).await?);
         let mut gaps = Vec::new();
         let mut day = beijing(span.to).date();
         // From the newest day back: a phone whose clock was never set must not use up the days that are looked at.
         for _ in 0..MAX_DAYS {
-            for window in place.windows.iter().rev() {
+            for window in self.place.windows.iter().rev() {
                 let Some((start, end)) = window_on(day, window) else { continue };
                 if start < from || start >= span.to || end > now {
                     continue;
                 }
                 let missed = sectors.iter().filter(|code| !walked.within(code, start, end));
-                gaps.extend(not_patrolled(missed, window, (start, end), place));
+                gaps.extend(not_patrolled(missed, window, (start, end), self.place));
             }
             let Ok(before) = day.yesterday() else { break };
             if day <= beijing(from).date() {
@@ -109,9 +106,9 @@ impl Store {
     }
 
     /// When the patrols' record begins.
-    async fn first_seen(&self) -> Result<Option<Timestamp>> {
+    async fn first_seen(&mut self) -> Result<Option<Timestamp>> {
         let ms: Option<i64> = sqlx::query_scalar("select min(observed_ms) from sighting")
-            .fetch_one(&self.readers)
+            .fetch_one(&mut *self.tx)
             .await
             .map_err(read_error)?;
         Ok(ms.map(from_ms))
@@ -119,7 +116,7 @@ impl Store {
 
     /// Sectors with the time in which somebody was there: a report, or a patrol that names them.
     pub(in crate::store) async fn list_walked(
-        &self,
+        &mut self,
         sectors: &[String],
         (from, to): (Timestamp, Timestamp),
     ) -> Result<Vec<(String, Timestamp, Timestamp)>> {
@@ -139,14 +136,14 @@ impl Store {
         // Quarter hours: enough to tell the windows apart, and few rows however many reports.
         query.push(" group by sector, observed_ms / 900000");
         let mut rows: Vec<(String, i64, i64)> =
-            query.build_query_as().fetch_all(&self.readers).await.map_err(read_error)?;
+            query.build_query_as().fetch_all(&mut *self.tx).await.map_err(read_error)?;
         let patrols: Vec<(String, i64, i64)> = sqlx::query_as(
             "select s.sector, p.started_ms, p.ended_ms from patrol p join patrol_sector s on s.patrol = p.id
              where p.started_ms between $1 - 86400000 and $2",
         )
         .bind(start)
         .bind(end)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
         rows.extend(patrols);
@@ -155,20 +152,14 @@ impl Store {
 
     /// Times in which a station of the filter, or one of its channels, delivered nothing for three intervals or more,
     /// each in the span in which it begins. A channel that fell silent with its station is not said again.
-    pub(super) async fn list_silent(
-        &self,
-        filter: &Filter,
-        span: &Span,
-        place: &Place,
-        rules: &Rules,
-    ) -> Result<Vec<Gap>> {
+    pub(super) async fn list_silent(&mut self, filter: &Filter, span: &Span) -> Result<Vec<Gap>> {
         let streams: Vec<(i64, String, String)> =
             sqlx::query_as("select id, station, property from datastream where processing = 'raw'")
-                .fetch_all(&self.readers)
+                .fetch_all(&mut *self.tx)
                 .await
                 .map_err(read_error)?;
         let mut gaps = Vec::new();
-        for station in stations_of(filter, place, rules) {
+        for station in stations_of(filter, self.place, self.rules) {
             let Some(fastest_s) = station.channels.iter().map(|c| c.every_s).min() else { continue };
             let mut holes: Vec<(&Channel, Vec<Hole>)> = Vec::new();
             for channel in &station.channels {
@@ -188,7 +179,7 @@ impl Store {
 
     /// The times longer than `limit` in which a datastream delivered nothing: from each value to the next, which may lie
     /// behind the span; where the period begins, also from the last value before it.
-    async fn list_holes(&self, ds: i64, limit: SignedDuration, span: &Span) -> Result<Vec<Hole>> {
+    async fn list_holes(&mut self, ds: i64, limit: SignedDuration, span: &Span) -> Result<Vec<Hole>> {
         let sql = format!(
             "with v as (
                select t from observation where ds = $1 and t >= $2 and t < $3 and {DELIVERED}
@@ -205,7 +196,7 @@ impl Store {
             .bind(span.begins)
             .bind(span.end.as_millisecond())
             .bind(limit.as_millis() as i64)
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *self.tx)
             .await
             .map_err(read_error)?;
         Ok(rows.into_iter().map(|(a, b)| (from_ms(a), from_ms(b))).collect())

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{Span, Store, read_error};
+use super::super::view::View;
+use super::{Span, read_error};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::overview::SILENT_INTERVALS;
-use crate::evidence::timeline::{Bucket, Filter, Named, RainDay, Rules, Series, Sighting};
-use crate::lake::Place;
+use crate::evidence::timeline::{Bucket, Filter, Named, RainDay, Series, Sighting};
 use crate::water::property;
 use crate::water::rain::{RainBefore, Weather, judge};
 
@@ -38,33 +38,29 @@ pub(in crate::store) struct Judged {
     pub coverage: f64,
 }
 
-impl Store {
-    async fn rain_stream(&self, place: &Place, rules: &Rules) -> Result<Option<(i64, i64)>> {
-        let every_s = place
+impl View<'_> {
+    async fn rain_stream(&mut self) -> Result<Option<(i64, i64)>> {
+        let every_s = self
+            .place
             .stations
             .iter()
-            .find(|s| s.code == rules.rain_station)
+            .find(|s| s.code == self.rules.rain_station)
             .and_then(|s| s.channels.iter().find(|c| c.property == "rain"))
             .map_or(3600, |c| c.every_s);
         let id: Option<i64> = sqlx::query_scalar(
             "select id from datastream where station = $1 and property = 'rain' and processing = 'raw'",
         )
-        .bind(&rules.rain_station)
-        .fetch_optional(&self.readers)
+        .bind(&self.rules.rain_station)
+        .fetch_optional(&mut *self.tx)
         .await
         .map_err(read_error)?;
         Ok(id.map(|id| (id, i64::from(every_s) * 1000)))
     }
 
     /// Dry, wet or unknown for each sighting.
-    pub(super) async fn add_weather(
-        &self,
-        sightings: &mut [Sighting],
-        place: &Place,
-        rules: &Rules,
-    ) -> Result<()> {
+    pub(super) async fn add_weather(&mut self, sightings: &mut [Sighting]) -> Result<()> {
         let times: Vec<Timestamp> = sightings.iter().map(|s| s.observed_at).collect();
-        let judged = self.judge_weather(&times, place, rules).await?;
+        let judged = self.judge_weather(&times).await?;
         for (s, j) in sightings.iter_mut().zip(judged) {
             s.weather = j.weather;
             s.rain_mm = (j.coverage > 0.0).then_some(j.rain_mm);
@@ -74,16 +70,11 @@ impl Store {
 
     /// Dry, wet or unknown at each of `times`. A value covers the time since the one before it, at most the
     /// station's interval; coverage is the covered share of the window. A missing value says nothing about its time.
-    pub(in crate::store) async fn judge_weather(
-        &self,
-        times: &[Timestamp],
-        place: &Place,
-        rules: &Rules,
-    ) -> Result<Vec<Judged>> {
+    pub(in crate::store) async fn judge_weather(&mut self, times: &[Timestamp]) -> Result<Vec<Judged>> {
         let mut judged = vec![Judged { weather: Weather::Unknown, rain_mm: 0.0, coverage: 0.0 }; times.len()];
-        let Some((ds, every_ms)) = self.rain_stream(place, rules).await? else { return Ok(judged) };
+        let Some((ds, every_ms)) = self.rain_stream().await? else { return Ok(judged) };
         #[expect(clippy::cast_possible_truncation, reason = "the window is at most 240 h")]
-        let window_ms = (rules.dry.window_h * 3_600_000.0) as i64;
+        let window_ms = (self.rules.dry.window_h * 3_600_000.0) as i64;
         let times: Vec<i64> = times.iter().map(|t| t.as_millisecond()).collect();
         let asked = serde_json::to_string(&times).map_err(|e| Error::Internal(e.to_string()))?;
         let rows: Vec<(i64, f64, i64)> = sqlx::query_as(RAIN_BEFORE)
@@ -91,14 +82,14 @@ impl Store {
             .bind(ds)
             .bind(window_ms)
             .bind(every_ms)
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *self.tx)
             .await
             .map_err(read_error)?;
         for (i, mm, covered_ms) in rows {
             let Some(j) = usize::try_from(i).ok().and_then(|i| judged.get_mut(i)) else { continue };
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of some days")]
             let coverage = (covered_ms as f64 / window_ms as f64).min(1.0);
-            let (weather, rain_mm) = judge([RainBefore { hours_before: 0.0, mm }], coverage, rules.dry);
+            let (weather, rain_mm) = judge([RainBefore { hours_before: 0.0, mm }], coverage, self.rules.dry);
             *j = Judged { weather, rain_mm, coverage };
         }
         Ok(judged)
@@ -107,13 +98,10 @@ impl Store {
     /// The end of the last break of the rain source after `last_rain` (ms), or `last_rain`: since then it has said that
     /// no rain fell.
     pub(in crate::store) async fn rain_unbroken_since(
-        &self,
-        place: &Place,
-        rules: &Rules,
+        &mut self,
         last_rain: Option<i64>,
-        now: Timestamp,
     ) -> Result<Option<Timestamp>> {
-        let (Some(last), Some((ds, every_ms))) = (last_rain, self.rain_stream(place, rules).await?) else {
+        let (Some(last), Some((ds, every_ms))) = (last_rain, self.rain_stream().await?) else {
             return Ok(None);
         };
         let resumed: Option<i64> = sqlx::query_scalar(
@@ -122,9 +110,9 @@ impl Store {
         )
         .bind(ds)
         .bind(last)
-        .bind(now.as_millisecond())
+        .bind(self.cut_off.as_millisecond())
         .bind(every_ms * SILENT_INTERVALS)
-        .fetch_one(&self.readers)
+        .fetch_one(&mut *self.tx)
         .await
         .map_err(read_error)?;
         // The first value after a break speaks of its own interval.
@@ -132,13 +120,8 @@ impl Store {
     }
 
     /// Rain by day, 北京时间, each day in the span in which it begins.
-    pub(super) async fn list_rain_days(
-        &self,
-        span: &Span,
-        place: &Place,
-        rules: &Rules,
-    ) -> Result<Vec<RainDay>> {
-        let Some((ds, every_ms)) = self.rain_stream(place, rules).await? else { return Ok(Vec::new()) };
+    pub(super) async fn list_rain_days(&mut self, span: &Span) -> Result<Vec<RainDay>> {
+        let Some((ds, every_ms)) = self.rain_stream().await? else { return Ok(Vec::new()) };
         let rows: Vec<(i64, f64, i64)> = sqlx::query_as(
             "with o as (select t, v, row_number() over (partition by t order by entry desc, pos desc) as nth
                from observation where ds = $1 and t > $2 and t <= $3),
@@ -153,7 +136,7 @@ impl Store {
         .bind(every_ms)
         .bind(BEIJING_MS)
         .bind(DAY_MS)
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
         let day = |(day, mm, covered): (i64, f64, i64)| RainDay {
@@ -161,7 +144,7 @@ impl Store {
             mm: (mm * 100.0).round() / 100.0,
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of a day")]
             coverage: (covered as f64 / DAY_MS as f64).min(1.0),
-            source: rules.rain_station.clone(),
+            source: self.rules.rain_station.clone(),
         };
         let first = from_ms(end_of_day(span.from).as_millisecond() - DAY_MS);
         let here = |d: &RainDay| d.from < span.to && d.from >= if span.begins { first } else { span.from };
@@ -170,24 +153,22 @@ impl Store {
 
     /// The raw series of the stations that belong to the filter, thinned to at most [`BUCKETS`] buckets each.
     pub(super) async fn list_series(
-        &self,
+        &mut self,
         filter: &Filter,
         (from, to): (Timestamp, Timestamp),
-        place: &Place,
-        rules: &Rules,
     ) -> Result<Vec<Series>> {
         let mut streams: Vec<(i64, String, String, String)> = sqlx::query_as(
             "select id, station, property, unit from datastream where processing = 'raw' and property <> 'rain'
              order by station, id",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
         streams.sort_by_key(|(_, _, key, _)| property::sewage_rank(key));
         let (start, end) = (from.as_millisecond(), to.as_millisecond());
         let width = ((end - start) / BUCKETS).max(1);
         let mut all = Vec::new();
-        for station in super::gaps::stations_of(filter, place, rules) {
+        for station in super::gaps::stations_of(filter, self.place, self.rules) {
             for (ds, _, key, unit) in streams.iter().filter(|(_, code, ..)| *code == station.code) {
                 let rows: Vec<(i64, f64, f64, f64)> = sqlx::query_as(
                     "select (t - $2) / $4 as bucket, min(v), max(v), avg(v) from observation
@@ -197,7 +178,7 @@ impl Store {
                 .bind(start)
                 .bind(end)
                 .bind(width)
-                .fetch_all(&self.readers)
+                .fetch_all(&mut *self.tx)
                 .await
                 .map_err(read_error)?;
                 let bucket = |(n, min, max, mean): (i64, f64, f64, f64)| Bucket {

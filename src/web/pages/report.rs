@@ -1,7 +1,6 @@
 //! A report's page: what was said, where, its photos, its versions, and the receipt anyone can check.
 
 use askama::Template;
-use jiff::Timestamp;
 
 use super::{
     Here, Shell, grouped,
@@ -11,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    evidence::timeline::{Sighting, Version},
+    evidence::timeline::{ReportNow, Sighting, Version},
     water::rain::Weather,
 };
 
@@ -22,16 +21,8 @@ pub struct ReportPage<'a> {
     pub place: &'a str,
     /// `示意, 非测绘`, or empty.
     pub place_notice: &'a str,
-    /// From a demo data directory.
-    pub demo: bool,
-    /// What had been received by this instant is in it.
-    pub cut_off: Timestamp,
-    /// Entries in the log at the cut-off.
-    pub log_size: u64,
     /// The report as it stands now.
-    pub sighting: &'a Sighting,
-    /// Every version in order, the original first. Never empty.
-    pub versions: &'a [Version],
+    pub report: &'a ReportNow,
     /// Trusted markup of `picture`; empty leaves the map out.
     pub map_svg: &'a str,
 }
@@ -64,15 +55,15 @@ struct ReportView<'a> {
 /// # Errors
 /// [`crate::error::Error::Internal`] if the template fails, which it has no reason to.
 pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
-    let s = view.sighting;
+    let (report, s) = (view.report, &view.report.sighting);
     render(&ReportView {
         shell: Shell {
             lang,
             place: view.place,
-            demo: view.demo,
+            demo: report.demo,
             here: Here::Elsewhere,
-            cut_off: Some(view.cut_off),
-            log_size: view.log_size,
+            cut_off: Some(report.cut_off),
+            log_size: report.log_size,
             other_href: format!("/reports/{}?lang={}", s.id, lang.other().code()),
         },
         id: s.id.to_string(),
@@ -88,7 +79,7 @@ pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
                 lang.fill("report.candidate", &[("code", &c.code), ("m", &super::decimal(c.distance_m))])
             })
             .collect(),
-        versions: view.versions.iter().map(|v| version(v, lang)).collect(),
+        versions: report.versions.iter().map(|v| version(v, lang)).collect(),
     })
 }
 

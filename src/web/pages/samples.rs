@@ -14,7 +14,7 @@ use crate::{
         overview::{ChannelNow, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday},
         timeline::{
             CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
-            Row, Rules, Sighting, Summary, Timeline, Version,
+            ReportNow, Row, Rules, Sighting, Summary, Timeline, Version,
         },
     },
     lake::{Crs, Match, NearOutfall},
@@ -342,17 +342,20 @@ pub fn report_page(lang: Lang) -> String {
         record: None,
         note: None,
     };
-    let versions = [version("14T09:00", "上报", 12_340), version("14T09:02", "更正：水流 中 → 大", 12_344)];
-    let view = ReportPage {
-        place: "吉家湖",
-        place_notice: "示意，非测绘",
+    let report_now = ReportNow {
+        sighting,
+        versions: vec![
+            version("14T09:00", "上报", 12_340),
+            version("14T09:02", "更正：水流 中 → 大", 12_344),
+        ],
         demo: true,
         cut_off: at("14T10:00"),
         log_size: 12_345,
-        sighting: &sighting,
-        versions: &versions,
-        map_svg: MAP,
     };
+    let view =
+        ReportPage {
+            place: "吉家湖", place_notice: "示意，非测绘", report: &report_now, map_svg: MAP
+        };
     report(&view, lang).unwrap()
 }
 
