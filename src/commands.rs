@@ -153,7 +153,9 @@ async fn wind_up(service: Service, stop: &watch::Sender<bool>) {
 pub async fn serve(config: Config) -> Result<()> {
     let signals = Signals::listen()?;
     let store = Store::open(&config.data.dir, Opener::Service, Clock::System).await?;
-    warn_early(&store, &config);
+    for warning in web::warnings::of_store(&store, config.data.low_space_bytes).await? {
+        tracing::warn!("{}", warning.words);
+    }
     let (stop, stopping) = watch::channel(false);
     let service = start(&config, store.clone(), &stopping).await?;
     tracing::info!(
@@ -179,15 +181,6 @@ pub async fn witness(options: witness::Options) -> Result<()> {
     }
     stop.send_replace(true);
     serving.await
-}
-
-fn warn_early(store: &Store, config: &Config) {
-    if let Some(words) = web::clock_warning(store.clock()) {
-        tracing::warn!("{words}");
-    }
-    if let Some(free) = store.free_bytes().filter(|f| *f < config.data.low_space_bytes) {
-        tracing::warn!(free_bytes = free, "little space left on the disk of the data directory");
-    }
 }
 
 /// `jijia demo`. Its configuration is the default one whatever the operator's says: no other place, no other broker,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::{LogHead, Store, read_error};
+use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Head;
 use crate::evidence::timeline::Rules;
@@ -46,6 +47,17 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn log_head(&self) -> Result<LogHead> {
         head_of(&mut *self.readers.acquire().await.map_err(read_error)?).await
+    }
+
+    /// The latest time at which one of the newest entries was received; `None` for an empty log.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn find_newest_received(&self) -> Result<Option<Timestamp>> {
+        // Not only the newest: one more entry under a clock that was set back must not hide that it was.
+        let sql = "select max(received_ms) from (select received_ms from entry order by idx desc limit 1000)";
+        let ms: Option<i64> = sqlx::query_scalar(sql).fetch_one(&self.readers).await.map_err(read_error)?;
+        Ok(ms.map(from_ms))
     }
 }
 

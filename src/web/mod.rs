@@ -13,6 +13,7 @@ mod problem;
 mod reports;
 mod timeline;
 mod visitor;
+pub mod warnings;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -27,7 +28,6 @@ use utoipa_axum::routes;
 
 use crate::error::{Error, Result};
 pub use app::{App, Settings};
-pub use health::{clock_warning, unset_clock};
 
 /// What stands above the API's description.
 #[derive(OpenApi)]

@@ -15,6 +15,7 @@ use super::pages::timeline::{Choices, TimelinePage};
 use super::pages::{self, respond};
 use super::problem::Problem;
 use super::reports::uuid;
+use super::warnings;
 use crate::clock::{beijing, beijing_words};
 use crate::error::Error;
 use crate::evidence::overview::Overview;
@@ -66,12 +67,15 @@ pub(super) async fn overview(
     headers: HeaderMap,
 ) -> Response {
     let lang = language(asked.lang.as_deref(), &headers);
-    let made = app.store.get_overview(&app.place, &app.rules).await.and_then(|view| {
-        let canvas = Canvas { id: "lake", width: 820, height: 500 };
-        let map_svg = map(&app.place, &overview_marks(&view), canvas);
-        pages::overview::overview(&view, &map_svg, app.publisher.trouble().as_ref(), lang.0)
-    });
+    let made = overview_html(&app, lang.0).await;
     page(&app, made, lang)
+}
+
+async fn overview_html(app: &App, lang: Lang) -> Result<String, Error> {
+    let view = app.store.get_overview(&app.place, &app.rules).await?;
+    let canvas = Canvas { id: "lake", width: 820, height: 500 };
+    let map_svg = map(&app.place, &overview_marks(&view), canvas);
+    pages::overview::overview(&view, &map_svg, &warnings::list(app).await?, lang)
 }
 
 /// Every mark leads to its timeline.

@@ -1,10 +1,13 @@
 //! The API's own description, its page, and what the service says of its health.
 
+use jiff::Timestamp;
 use jijia::clock::Clock;
 use jijia::lake::load::embedded;
-use serde_json::Value;
+use jijia::web::warnings::clock;
+use rusqlite::config::DbConfig;
+use serde_json::{Value, json};
 
-use crate::service::{Service, id};
+use crate::service::{Service, id, report};
 
 async fn start() -> (tempfile::TempDir, Service) {
     let dir = tempfile::tempdir().unwrap();
@@ -115,14 +118,35 @@ async fn health_and_its_warnings() {
     let low = service.get("/readyz").await;
     assert_eq!((low.status, &low.json()["ready"]), (200, &true.into()));
     assert!(low.json()["warnings"][0].as_str().unwrap().starts_with("disk: "), "{}", low.text());
+    let page = service.get("/").await;
+    assert!(page.text().contains("磁盘空间不足"), "{}", page.text());
+    assert!(service.get("/?lang=en").await.text().contains("disk: "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_set_back_is_said_everywhere_until_it_is_right() {
+    let (dir, service) = start().await;
+    service.post("/api/v1/reports", &report(1)).await.created();
+    assert_eq!(service.get("/readyz").await.json()["warnings"], json!([]));
+    // The entry was received by a clock that ran ahead; nothing here can set the system's.
+    let db = rusqlite::Connection::open(dir.path().join("jijia.db")).unwrap();
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    db.execute("update entry set received_ms = received_ms + 3600000 where idx = 0", []).unwrap();
+    service.post("/api/v1/reports", &report(2)).await.created();
+    let said = service.get("/readyz").await.json();
+    assert!(said["warnings"][0].as_str().unwrap().starts_with("clock: "), "{said}");
+    assert!(service.get("/").await.text().contains("请校时"));
 }
 
 #[test]
-fn a_system_clock_that_was_never_set_is_said() {
-    let at = |text: &str| jijia::web::unset_clock(text.parse().unwrap());
-    assert!(at("1970-01-01T00:00:12Z").unwrap().contains("before this program was made"));
-    assert!(at("2025-12-31T23:59:59Z").is_some());
-    assert_eq!(at("2026-11-01T00:00:00Z"), None);
-    let demo = Clock::simulated("2020-01-01T00:00:00Z".parse().unwrap());
-    assert_eq!(jijia::web::clock_warning(&demo), None);
+fn a_system_clock_that_was_never_set_or_stands_behind_the_entries_is_said() {
+    let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let words =
+        |now, newest: Option<&str>| clock(at(now), newest.map(at)).map(|w| w.words).unwrap_or_default();
+    assert!(words("1970-01-01T00:00:12Z", None).contains("before this program was made"));
+    assert!(!words("2025-12-31T23:59:59Z", None).is_empty());
+    assert_eq!(clock(at("2026-11-01T00:00:00Z"), None), None);
+    // A program that keeps the time steps it back by less than a minute.
+    assert_eq!(clock(at("2026-11-01T00:00:00Z"), Some(at("2026-11-01T00:00:59Z"))), None);
+    assert!(words("2026-11-01T00:00:00Z", Some("2026-11-01T00:01:01Z")).contains("received at"));
 }

@@ -15,8 +15,8 @@ use crate::{
         overview::{ChannelNow, DutyState, Finding, LOOK_BACK_DAYS, Overview, Part, StationNow, WindowToday},
         timeline::{Gap, GapKind},
     },
-    publish::Trouble,
     water::rain::Weather,
+    web::warnings::Warning,
 };
 
 /// Outfalls named beside the map; the rest is in the timeline.
@@ -87,8 +87,8 @@ struct CellView {
 #[template(path = "overview.html", config = "dashboards/askama.toml")]
 struct OverviewPage<'a> {
     shell: Shell<'a>,
-    /// Why the newest entries are not signed.
-    trouble: Option<&'a str>,
+    /// What the operator should see to.
+    warnings: Vec<&'a str>,
     sentence: Vec<Phrase>,
     /// The finding, in runs of plain and bold.
     finding: Vec<(bool, String)>,
@@ -103,11 +103,11 @@ struct OverviewPage<'a> {
     stations: Vec<StationView>,
 }
 
-/// The first page. `map_svg` is trusted markup of `picture`; `trouble` says why the newest entries are not signed.
+/// The first page. `map_svg` is trusted markup of `picture`; `warnings` are what the operator should see to.
 ///
 /// # Errors
 /// [`crate::error::Error::Internal`] if the template fails, which it has no reason to.
-pub fn overview(view: &Overview, map_svg: &str, trouble: Option<&Trouble>, lang: Lang) -> Result<String> {
+pub fn overview(view: &Overview, map_svg: &str, warnings: &[Warning], lang: Lang) -> Result<String> {
     let finding = view.finding();
     let outfalls = view.outfalls_by_evidence();
     render(&OverviewPage {
@@ -120,7 +120,7 @@ pub fn overview(view: &Overview, map_svg: &str, trouble: Option<&Trouble>, lang:
             log_size: view.log_size,
             other_href: format!("/?lang={}", lang.other().code()),
         },
-        trouble: trouble.map(|t| if lang == Lang::Zh { t.words_zh.as_str() } else { t.words.as_str() }),
+        warnings: warnings.iter().map(|w| if lang == Lang::Zh { &*w.words_zh } else { &*w.words }).collect(),
         sentence: sentence(view, lang),
         evidence_href: finding.worst.map(|o| outflow_href(&o.outfall.code)),
         finding: runs(&finding_words(&finding, view, lang)),
@@ -333,13 +333,13 @@ mod tests {
 
     #[test]
     fn the_page_says_the_state_and_links_what_it_says() {
-        let html = overview(&samples::overview(), samples::MAP, None, Lang::Zh).unwrap();
+        let html = overview(&samples::overview(), samples::MAP, &[], Lang::Zh).unwrap();
         for text in ["演示数据", "示意，非测绘", "原始值", "漏 1 段", "#station-JJH-S4"] {
             assert!(html.contains(text), "{text}");
         }
         assert!(html.contains("/timeline?outfall=JJH-PK-0003&#38;kind=sewage_outflow"));
         samples::check_page(&html);
-        samples::check_page(&overview(&samples::overview(), samples::MAP, None, Lang::En).unwrap());
+        samples::check_page(&overview(&samples::overview(), samples::MAP, &[], Lang::En).unwrap());
     }
 
     #[test]

@@ -1,0 +1,97 @@
+//! What the operator should know and the service goes on in spite of: one list, said at the start, by `/readyz` and on
+//! the first page.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::app::App;
+use crate::clock::{Clock, beijing_minute};
+use crate::error::Result;
+use crate::mirror::influx::Phase;
+use crate::store::Store;
+
+/// A clock before this was never set: 2026-01-01T00:00:00Z.
+const BUILT_AFTER_MS: i64 = 1_767_225_600_000;
+/// A clock that is set right by a program steps back by less.
+const STEP_BACK: SignedDuration = SignedDuration::from_secs(60);
+
+/// Something that should be seen to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// In English, for `/readyz` and the log of the process; begins with the part it is about.
+    pub words: String,
+    /// For the pages.
+    pub words_zh: String,
+}
+
+fn warning(words: String, words_zh: impl Into<String>) -> Warning {
+    Warning { words, words_zh: words_zh.into() }
+}
+
+/// All of them, the most urgent first.
+///
+/// # Errors
+/// `Internal` if the database cannot be read.
+pub(super) async fn list(app: &App) -> Result<Vec<Warning>> {
+    let mut all = of_store(&app.store, app.settings.low_space_bytes).await?;
+    all.extend(app.publisher.trouble().map(|t| {
+        warning(format!("log: nothing is signed: {}", t.words), format!("存证签名已暂停：{}", t.words_zh))
+    }));
+    all.extend(app.publisher.missing_witnesses().into_iter().map(|(name, words)| {
+        warning(format!("witness {name}: {words}"), format!("见证方 {name} 没有签名，系统会自动重试"))
+    }));
+    if app.settings.mqtt.as_ref().is_some_and(|m| m.refused.load(Relaxed)) {
+        let words = "mqtt: the broker refuses the subscription; see its access rules";
+        all.push(warning(words.into(), "MQTT 服务器拒绝订阅，收不到监测数据：请检查其访问规则"));
+    }
+    all.extend(app.settings.influx.as_ref().and_then(|i| mirror(i.get().phase)));
+    Ok(all)
+}
+
+fn mirror(phase: Phase) -> Option<Warning> {
+    let (words, zh) = match phase {
+        Phase::Outage => {
+            ("the server is away; everything is kept and sent again", "服务器无响应，数据会保留并自动补写")
+        }
+        Phase::Misconfigured => (
+            "the server refuses the request; see [influx]",
+            "服务器拒绝写入：请检查配置 [influx]，数据会保留",
+        ),
+        Phase::Starting | Phase::CatchingUp | Phase::CaughtUp => return None,
+    };
+    Some(warning(format!("influx: {words}"), format!("InfluxDB 镜像：{zh}")))
+}
+
+/// What disk and clock give reason to say, before anything else runs.
+///
+/// # Errors
+/// `Internal` if the database cannot be read.
+pub async fn of_store(store: &Store, low_space_bytes: u64) -> Result<Vec<Warning>> {
+    let mut all = Vec::new();
+    if let Some(free) = store.free_bytes().filter(|free| *free < low_space_bytes) {
+        let mb = free / 1_000_000;
+        let zh = format!("磁盘空间不足：仅剩 {mb} MB，写满后无法接收上报");
+        all.push(warning(format!("disk: {mb} MB free"), zh));
+    }
+    if matches!(store.clock(), Clock::System) {
+        all.extend(clock(store.clock().now(), store.find_newest_received().await?));
+    }
+    Ok(all)
+}
+
+/// What is wrong with a system clock that says `now`, as far as the entries tell. A simulated one is as it should be.
+#[must_use]
+pub fn clock(now: Timestamp, newest: Option<Timestamp>) -> Option<Warning> {
+    let zh = |why: String| format!("系统时钟显示 {}，{why}：请校时（NTP）", beijing_minute(now));
+    if now.as_millisecond() < BUILT_AFTER_MS {
+        let words =
+            format!("clock: the system says {now}, which is before this program was made; set it (NTP)");
+        return Some(warning(words, zh("早于本程序的发布日期".into())));
+    }
+    let newest = newest.filter(|at| at.duration_since(now) > STEP_BACK)?;
+    let words = format!(
+        "clock: the system says {now}, but entries were received at {newest}: one of the two is wrong; set it (NTP)"
+    );
+    Some(warning(words, zh(format!("早于已有条目的接收时间 {}", beijing_minute(newest)))))
+}
