@@ -28,7 +28,7 @@ use rusqlite::{Connection, OpenFlags, Row, ffi::ErrorCode};
 
 use super::SCHEMA;
 use super::pace::Pace;
-use super::writer::store_error;
+use super::tx::store_error;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::{Hash, Head};
 use crate::evidence::note::{SignerKey, VerifierKey};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Store;
 use super::reports::{Added, SightingRow, json, known_submission, payloads, read_record, write_version};
-use super::writer::Tx;
+use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Entry, FORMAT};
 use crate::evidence::merkle::Hash;

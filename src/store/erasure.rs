@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rusqlite::ffi::ErrorCode;
 
 use super::reports::derive;
-use super::writer::{Tx, open_writing, store_error};
+use super::tx::{Tx, store_error};
+use super::writer::open_writing;
 use super::{Store, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Entry, FORMAT, PHOTO, Payload, Receipt};

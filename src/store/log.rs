@@ -6,7 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::writer::{self, Tx, open_writing, store_error};
+use super::tx::{self, Tx, store_error};
+use super::writer::open_writing;
 use super::{Store, read_error};
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::SignedCheckpoint;
@@ -274,7 +275,7 @@ pub fn begin_origin(dir: &Path, name: &str, old_name: &str, now: Timestamp) -> R
     let conn = open_writing(&dir.join("jijia.db"))?;
     conn.execute_batch("begin immediate").map_err(store_error)?;
     let mut receipt = None;
-    writer::in_transaction(&conn, |tx| {
+    tx::in_transaction(&conn, |tx| {
         let head = tx.head();
         let entry = Entry::Origin {
             v: FORMAT,

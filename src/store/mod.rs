@@ -14,6 +14,7 @@ mod pace;
 mod photos;
 mod reports;
 mod timeline;
+mod tx;
 mod view;
 mod writer;
 
@@ -28,7 +29,8 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
-use writer::{Writer, store_error};
+use tx::store_error;
+use writer::Writer;
 
 pub use bundle::{RowPlace, StoredPayload};
 pub use follow::{Cursor, FollowedObservation};
@@ -199,7 +201,7 @@ fn migrate(conn: &Connection, clock: &Clock, path: &Path) -> Result<bool> {
         conn.execute_batch(&format!("pragma user_version = {SCHEMA}")).map_err(store_error)?;
     }
     if known < DEAD_UNDER_ENTRIES {
-        writer::in_transaction(conn, |tx| observations::adopt_dead(tx, clock.now()))?;
+        tx::in_transaction(conn, |tx| observations::adopt_dead(tx, clock.now()))?;
     }
     let simulated = matches!(clock, Clock::Simulated(_));
     if known == 0 && simulated {

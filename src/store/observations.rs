@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Store;
 use super::reports::{Added, known_submission};
-use super::writer::{Tx, store_error};
+use super::tx::{Tx, store_error};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Commitments, DeadLetters, Entry, FORMAT, Payload, Receipt};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::reports::Added;
-use super::writer::Tx;
+use super::tx::Tx;
 use super::{Store, by_hash, read_error, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Entry, FORMAT};

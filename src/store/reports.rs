@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
-use super::writer::Tx;
+use super::tx::Tx;
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
 use crate::evidence::merkle::Hash;

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::evidence::entry::{Entry, PHOTO};
 use crate::evidence::merkle::Head;
 use crate::store::by_hash;
-use crate::store::writer::store_error;
+use crate::store::tx::store_error;
 
 /// Where an interrupted run stands, in the data directory.
 const STATE: &str = "audit.state";

@@ -1,0 +1,99 @@
+//! The photos of a backup: which there are by the log, and how one is copied.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::private;
+use crate::error::{Error, Result};
+use crate::evidence::entry::{Entry, PHOTO};
+use crate::store::pace::Pace;
+use crate::store::sync_dir;
+use crate::store::tx::store_error;
+
+/// A photo by its entry.
+pub(in crate::store) struct PhotoFile {
+    pub index: i64,
+    pub sha256: String,
+    pub bytes: u64,
+    copy: Option<String>,
+}
+
+impl PhotoFile {
+    /// Folder, ending and hash of its files.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
+        let original = std::iter::once(("photos", "bin", self.sha256.as_str()));
+        original.chain(self.copy.as_deref().map(|hash| ("previews", "jpg", hash)))
+    }
+}
+
+/// Goes through the photos of a database that its log does not call erased.
+pub(in crate::store) fn each_photo(
+    conn: &Connection,
+    mut with: impl FnMut(&PhotoFile) -> Result<()>,
+) -> Result<()> {
+    let mut statement =
+        conn.prepare("select idx, body from entry where kind = 'photo' order by idx").map_err(store_error)?;
+    let mut rows = statement.query([]).map_err(store_error)?;
+    while let Some(row) = rows.next().map_err(store_error)? {
+        let read = || Ok::<(i64, Vec<u8>), rusqlite::Error>((row.get(0)?, row.get(1)?));
+        let (index, body) = read().map_err(store_error)?;
+        let Ok(Entry::Photo { sha256, bytes, copy, .. }) = serde_json::from_slice(&body) else {
+            return Err(Error::Internal(format!("entry {index} does not read; run `jijia audit`")));
+        };
+        with(&PhotoFile { index, sha256, bytes, copy })?;
+    }
+    Ok(())
+}
+
+pub(in crate::store) fn is_erased(conn: &Connection, index: i64) -> Result<bool> {
+    conn.prepare_cached("select exists (select 1 from erasure where target = ?1 and name = ?2)")
+        .and_then(|mut s| s.query_row((index, PHOTO), |r| r.get(0)))
+        .map_err(store_error)
+}
+
+/// What became of one file.
+pub(in crate::store) enum Copied {
+    Now,
+    /// It was there with the right hash.
+    Before,
+    Damaged(String),
+}
+
+/// Copies a file whose hash is known, by a rename, so that under its name there is never another.
+pub(in crate::store) fn copy_photo(
+    from: &Path,
+    to: &Path,
+    hash: &str,
+    pace: &Pace,
+    buffer: &mut [u8],
+) -> Result<Copied> {
+    match pace.hash(to, buffer) {
+        Ok((there, _)) if there == hash => return Ok(Copied::Before),
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+        _ => {}
+    }
+    let folder = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(folder)?;
+    let new: PathBuf = to.with_extension("new");
+    let mut file = private(&new)?;
+    let copied = pace.copy(from, &mut file, buffer);
+    match copied {
+        Ok((found, _)) if found == hash => {
+            file.sync_all()?;
+            std::fs::rename(&new, to)?;
+            sync_dir(folder)?;
+            Ok(Copied::Now)
+        }
+        Ok((found, _)) => {
+            std::fs::remove_file(&new)?;
+            Ok(Copied::Damaged(format!("{} has the hash {found}", from.display())))
+        }
+        Err(e) if e.kind() == ErrorKind::StorageFull => Err(e.into()),
+        Err(e) => {
+            std::fs::remove_file(&new)?;
+            Ok(Copied::Damaged(format!("{}: {e}", from.display())))
+        }
+    }
+}
