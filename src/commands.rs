@@ -1,6 +1,7 @@
 //! The commands that keep something running or bring something in.
 
 mod log;
+mod parts;
 mod signals;
 pub mod verify;
 
@@ -32,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use log::{LogCommand, log};
+use parts::Parts;
 use signals::{Signals, stopped, until_told};
 
 /// Reports judged again in one transaction after the place was replaced.
@@ -47,11 +49,8 @@ pub fn say(text: &str) {
 struct Service {
     address: SocketAddr,
     app: App,
-    parts: Vec<Part>,
+    parts: Parts,
 }
-
-/// A part of the service at work.
-type Part = tokio::task::JoinHandle<Result<()>>;
 
 /// Opens the listener and starts every part that is configured.
 async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> Result<Service> {
@@ -60,21 +59,21 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     bundle::remove_old(&store, keep_bundles(config))?;
     store.add_place(place.hash).await?;
     let publisher = Publisher::open(store.clone(), &config.log).await?;
-    let mut parts = Vec::new();
+    let mut parts = Parts::default();
     let mqtt = (!config.mqtt.host.is_empty()).then(Arc::<mqtt::MqttStatus>::default);
     if let Some(status) = &mqtt {
         mqtt::check(&config.mqtt)?;
         let run = mqtt::run(config.mqtt.clone(), store.clone(), status.clone(), stop.clone());
-        parts.push(tokio::spawn(run));
+        parts.spawn(run);
     }
     let influx = (!config.influx.url.is_empty()).then(Arc::<InfluxStatus>::default);
     if let Some(status) = &influx {
         let target = influx::Target::new(&config.influx)?;
         let (store, status, stop) = (store.clone(), status.clone(), stop.clone());
-        parts.push(tokio::spawn(async move {
+        parts.spawn(async move {
             influx::run(target, store, &status, stopped(stop)).await;
             Ok(())
-        }));
+        });
     }
     let listener = TcpListener::bind(config.server.listen)
         .await
@@ -90,23 +89,20 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         mqtt,
         influx,
     };
-    parts.extend(publishing(&publisher, stop));
+    publishing(&publisher, stop, &mut parts);
     let app = App { store, publisher, place, locator, rules, settings: Arc::new(settings) };
-    parts.push(tokio::spawn(judge_again(app.clone())));
+    parts.spawn(judge_again(app.clone()));
     let address = listener.local_addr()?;
-    parts.push(tokio::spawn(web::serve(listener, app.clone(), stopped(stop.clone()))));
+    parts.spawn(web::serve(listener, app.clone(), stopped(stop.clone())));
     Ok(Service { address, app, parts })
 }
 
 /// Signs the log and has it cosigned.
-fn publishing(publisher: &Publisher, stop: &watch::Receiver<bool>) -> Vec<Part> {
-    let run = publish::run(publisher.clone(), stopped(stop.clone()));
-    let mut parts = vec![tokio::spawn(run.map(Ok))];
+fn publishing(publisher: &Publisher, stop: &watch::Receiver<bool>, parts: &mut Parts) {
+    parts.spawn(publish::run(publisher.clone(), stopped(stop.clone())).map(Ok));
     for witness in publisher.witnesses() {
-        let ask = publish::ask(publisher.clone(), witness.clone(), stopped(stop.clone()));
-        parts.push(tokio::spawn(ask.map(Ok)));
+        parts.spawn(publish::ask(publisher.clone(), witness.clone(), stopped(stop.clone())).map(Ok));
     }
-    parts
 }
 
 /// How long a bundle can be fetched.
@@ -137,18 +133,6 @@ async fn judge_again(app: App) -> Result<()> {
     Ok(())
 }
 
-/// Lets every part finish what it has begun.
-async fn wind_up(service: Service, stop: &watch::Sender<bool>) {
-    stop.send_replace(true);
-    for part in service.parts {
-        match tokio::time::timeout(Duration::from_secs(15), part).await {
-            Ok(Ok(Err(error))) => tracing::error!(%error, "a part ended with an error"),
-            Ok(Ok(Ok(())) | Err(_)) => {}
-            Err(_) => tracing::warn!("a part did not end in 15 s and is left"),
-        }
-    }
-}
-
 /// `jijia serve`.
 pub async fn serve(config: Config) -> Result<()> {
     let signals = Signals::listen()?;
@@ -157,14 +141,18 @@ pub async fn serve(config: Config) -> Result<()> {
         tracing::warn!("{}", warning.words);
     }
     let (stop, stopping) = watch::channel(false);
-    let service = start(&config, store.clone(), &stopping).await?;
+    let mut service = start(&config, store.clone(), &stopping).await?;
     tracing::info!(
         "serving on http://{} (loopback only until people and roles exist: nobody is asked who they are yet)",
         service.address
     );
-    let ended = until_told(&store, signals).await;
+    let ended = tokio::select! {
+        told = until_told(&store, signals) => told,
+        error = service.parts.failed() => Err(error),
+    };
     tracing::info!("stopping");
-    wind_up(service, &stop).await;
+    stop.send_replace(true);
+    service.parts.wind_up().await;
     ended
 }
 
@@ -196,7 +184,7 @@ pub async fn demo(options: demo::Options) -> Result<()> {
     config.mqtt.host = broker.address().ip().to_string();
     config.mqtt.port = broker.address().port();
     let (stop, stopping) = watch::channel(false);
-    let service = start(&config, store.clone(), &stopping).await?;
+    let mut service = start(&config, store.clone(), &stopping).await?;
     let lake = demo::Lake { app: service.app.clone(), broker: broker.clone(), seed: options.seed, begin };
     say(&format!("演示数据：正在走过 {} 天 …\n", demo::DAYS));
     let bar = bar(demo::DAYS.unsigned_abs());
@@ -206,13 +194,18 @@ pub async fn demo(options: demo::Options) -> Result<()> {
         filled = demo::fill(&lake, &bar) => match filled {
             Ok(()) => {
                 say(&demo::welcome(service.address, &broker, folder.path()));
-                tokio::select! { ended = &mut told => ended, () = demo::live(lake) => Ok(()) }
+                tokio::select! {
+                    ended = &mut told => ended,
+                    () = demo::live(lake) => Ok(()),
+                    error = service.parts.failed() => Err(error),
+                }
             }
             Err(error) => Err(error),
         },
         ended = &mut told => ended,
     };
-    wind_up(service, &stop).await;
+    stop.send_replace(true);
+    service.parts.wind_up().await;
     ended
 }
 
