@@ -85,6 +85,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         office: crate::office(config)?,
         keep_bundles: keep_bundles(config),
         request_timeout: config.server.request_timeout_s,
+        photo_idle_timeout: p.idle_timeout_s,
         low_space_bytes: config.data.low_space_bytes,
         mqtt,
         influx,
@@ -176,6 +177,16 @@ pub async fn witness(options: witness::Options) -> Result<()> {
 pub async fn demo(options: demo::Options) -> Result<()> {
     let mut config = config::load(None, [])?;
     let folder = demo::folder(&options)?;
+    if publish::guarded(folder.path(), &config.log)?.is_some() {
+        let folder = folder.path().display();
+        return Err(Error::invalid(
+            "--folder",
+            format!(
+                "the guard file beside {folder} is of a log that was here before; allowed: another folder, or this \
+                 one when {folder}.guard is removed (only that of a demo ever should be)"
+            ),
+        ));
+    }
     let broker = demo::broker::Broker::start().await?;
     let begin = demo::begin();
     let store = Store::open(folder.path(), Opener::Service, Clock::simulated(begin)).await?;

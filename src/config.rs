@@ -81,6 +81,9 @@ pub struct Server {
 pub struct Photos {
     /// Largest original, bytes.
     pub max_bytes: u64,
+    /// A photo of which no byte has come for so long is given up.
+    #[serde(with = "seconds")]
+    pub idle_timeout_s: Duration,
     /// Most pixels.
     pub max_pixels: u64,
     /// Longest side, pixels.

@@ -38,7 +38,8 @@ impl KeyFile {
     pub fn read(&self) -> Result<SignerKey> {
         self.find(&self.path)?.ok_or_else(|| {
             Error::Unavailable(format!(
-                "{} is missing, and this log is signed already: put the key back from the backup",
+                "{} is missing, and this log is signed already, by what the database or the guard file (log.guard_file) \
+                 says: put the key back from the backup, or begin another log in another data directory",
                 self.path.display()
             ))
         })

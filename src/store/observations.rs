@@ -214,7 +214,8 @@ fn append_batch(
     add_dead(tx, &receipt, &batch.dead)?;
     for (pos, (ds, o)) in fresh.iter().enumerate() {
         tx.exec(
-            "insert into observation (ds, t, entry, pos, v, received_text, mark) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            // `or fail`: see the trigger on it.
+            "insert or fail into observation (ds, t, entry, pos, v, received_text, mark) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             (*ds, o.at_ms, receipt.index, pos, o.value.number, o.value.text.as_deref(), o.mark.as_deref()),
         )?;
     }

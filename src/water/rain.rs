@@ -69,6 +69,36 @@ pub fn judge(rain: impl IntoIterator<Item = RainBefore>, coverage: f64, rule: Dr
     (weather, rain_mm)
 }
 
+/// Judges the weather by the values of one gauge, in the order in which they were received: the rule by which
+/// sightings are judged (in SQL, `store::timeline`), here over plain values. Returns also the coverage.
+///
+/// A value covers the time since the one before it, at most `every_h`, the gauge's interval; coverage is the covered
+/// share of the window. Less than nothing (−9999 of a gauge at fault) is no rain and says nothing about its time; of two
+/// values for one time the later one holds.
+#[must_use]
+pub fn judge_values(values: &[RainBefore], every_h: f64, rule: DryRule) -> (Weather, f64, f64) {
+    let within = |v: &&RainBefore| v.hours_before >= 0.0 && v.hours_before < rule.window_h;
+    let mut known: Vec<RainBefore> = values.iter().filter(within).copied().collect();
+    // Oldest first; the sort keeps the order of receipt among equals.
+    known.sort_by(|a, b| b.hours_before.total_cmp(&a.hours_before));
+    known.dedup_by(|later, earlier| {
+        let same = later.hours_before.total_cmp(&earlier.hours_before).is_eq();
+        if same {
+            *earlier = *later;
+        }
+        same
+    });
+    known.retain(|v| v.mm >= 0.0);
+    let (mut covered_h, mut before_h) = (0.0, rule.window_h);
+    for value in &known {
+        covered_h += (before_h - value.hours_before).min(every_h);
+        before_h = value.hours_before;
+    }
+    let coverage = (covered_h / rule.window_h).min(1.0);
+    let (weather, rain_mm) = judge(known, coverage, rule);
+    (weather, rain_mm, coverage)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +123,30 @@ mod tests {
             }
         }
         assert_eq!(judged, 15);
+    }
+
+    #[test]
+    fn a_value_covers_its_interval_and_no_more() {
+        let rule = DryRule { window_h: 10.0, limit_mm: 2.5 };
+        let values = |all: &[(f64, f64)]| -> Vec<RainBefore> {
+            all.iter().map(|(hours_before, mm)| RainBefore { hours_before: *hours_before, mm: *mm }).collect()
+        };
+        let judged = |all: &[(f64, f64)]| judge_values(&values(all), 1.0, rule);
+        let hourly: Vec<(f64, f64)> = (0..10).map(|h| (f64::from(h), 0.0)).collect();
+        assert_eq!(judged(&hourly), (Weather::Dry, 0.0, 1.0));
+        // One hour missing is nine tenths; two are not enough; a fault counts as missing.
+        assert_eq!(judged(&hourly[1..]), (Weather::Dry, 0.0, 0.9));
+        assert_eq!(judged(&hourly[2..]), (Weather::Unknown, 0.0, 0.8));
+        let mut fault = hourly.clone();
+        (fault[3].1, fault[4].1) = (-9999.0, -1.0);
+        assert_eq!(judged(&fault), (Weather::Unknown, 0.0, 0.8));
+        // A correction after it makes it good, and rain counts whatever is covered.
+        fault.extend([(3.0, 0.0), (4.0, 2.5)]);
+        assert_eq!(judged(&fault), (Weather::Wet, 2.5, 1.0));
+        assert_eq!(judged(&[(5.0, 3.0)]), (Weather::Wet, 3.0, 0.1));
+        // What lies outside the window is not asked.
+        assert_eq!(judged(&[(10.0, 9.0), (-0.5, 9.0)]), (Weather::Unknown, 0.0, 0.0));
+        assert_eq!(judged(&[]), (Weather::Unknown, 0.0, 0.0));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(reports::get_report))
         .routes(routes!(reports::add_correction))
         .routes(routes!(reports::add_patrol))
-        .routes(routes!(photos::put_photo, photos::get_photo))
+        .routes(routes!(photos::get_photo))
         .routes(routes!(photos::get_preview))
         .routes(routes!(observations::add_observations))
         .routes(routes!(timeline::list_timeline))
@@ -67,7 +67,10 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
 
 /// What may take longer than a request may, with its description.
 fn slow_api() -> (Router<App>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::new().routes(routes!(bundles::add_bundle)).split_for_parts()
+    OpenApiRouter::new()
+        .routes(routes!(bundles::add_bundle))
+        .routes(routes!(photos::put_photo))
+        .split_for_parts()
 }
 
 /// The API's description.

@@ -1,10 +1,13 @@
 //! Photos by hash: before, with or after their report, any number of times.
 
+use std::time::Duration;
+
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
 use super::app::{App, discard, plain_encoding};
 use super::problem::{Failure, Problem};
@@ -19,7 +22,8 @@ use crate::store::Upload;
     request_body(content_type = "image/*", description = "JPEG, PNG, WebP or HEIC, the original bytes"),
     responses((status = 201, body = Receipt), (status = 200, body = Receipt),
         (status = 410, body = Problem, description = "已依法删除"),
-        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "No byte came for a while: send it again")))]
 pub(super) async fn put_photo(
     State(app): State<App>,
     Path(sha256): Path<String>,
@@ -32,6 +36,8 @@ pub(super) async fn put_photo(
             let added = app.store.add_photo(upload, &sha256, app.settings.photos).await?;
             Ok(receipt(added, format!("/api/v1/photos/{sha256}")))
         }
+        // Nothing comes any more: there is nothing to hear out.
+        Err(error @ Error::Unavailable(_)) => Err(error.into()),
         Err(error) => {
             discard(pieces).await;
             Err(error.into())
@@ -49,10 +55,15 @@ async fn take(
     plain_encoding(headers)?;
     check_sha256(sha256).map_err(|e| e.under("sha256"))?;
     let mut upload = app.store.begin_upload(app.settings.photos.max_bytes)?;
-    while let Some(piece) = pieces.next().await {
+    let idle = app.settings.photo_idle_timeout;
+    while let Some(piece) = timeout(idle, pieces.next()).await.map_err(|_| stopped(idle))? {
         upload.write(&piece.map_err(|_| Error::invalid("photo", "broke off; send it again"))?)?;
     }
     Ok(upload)
+}
+
+fn stopped(idle: Duration) -> Error {
+    Error::Unavailable(format!("no byte of the photo came for {} s; send it again", idle.as_secs()))
 }
 
 /// The sealed original, byte for byte.

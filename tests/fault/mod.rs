@@ -19,12 +19,12 @@ mod trace;
 use fastrand::Rng;
 
 /// The size of a test.
-fn size(short: usize, long: usize) -> usize {
+pub fn size(short: usize, long: usize) -> usize {
     if std::env::var("JIJIA_LONG").is_ok_and(|v| v == "1") { long } else { short }
 }
 
 /// Chance for a test that says how to have the same again.
-fn chance(test: &str) -> Rng {
+pub fn chance(test: &str) -> Rng {
     let given = std::env::var("JIJIA_SEED").ok().map(|text| text.parse().expect("JIJIA_SEED is a number"));
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
     println!("{test}: JIJIA_SEED={seed}");

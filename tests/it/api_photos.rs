@@ -1,8 +1,14 @@
 //! Photos before, with and after their report; what viewers get and what is sealed.
 
-use serde_json::json;
+use std::time::Duration;
 
-use crate::service::{Answer, Service, id, jpeg, report, sha256_of, with};
+use jijia::clock::Clock;
+use jijia::lake::load::embedded;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::service::{Answer, Service, id, jpeg, report, request, sha256_of, with};
 
 async fn start() -> (tempfile::TempDir, Service) {
     let dir = tempfile::tempdir().unwrap();
@@ -63,6 +69,39 @@ async fn a_photo_that_never_comes_is_said_everywhere() {
     let gone = service.get(&format!("/api/v1/photos/{hash}")).await.problem(404, "");
     assert!(gone["detail"].as_str().unwrap().contains("has not come"), "{gone}");
     service.get(&format!("/api/v1/photos/{hash}/preview")).await.problem(404, "");
+}
+
+/// Sends a photo in five pieces with a pause after each but the last, and gives the answer.
+async fn send_slowly(service: &Service, bytes: &[u8], pause: Duration, pieces: usize) -> Answer {
+    let (mut from, mut to) = TcpStream::connect(service.address).await.unwrap().into_split();
+    let address = format!("/api/v1/photos/{}", sha256_of(bytes));
+    let all = request("PUT", &address, &[], bytes);
+    for (n, piece) in all.chunks(all.len().div_ceil(5)).take(pieces).enumerate() {
+        if n > 0 {
+            tokio::time::sleep(pause).await;
+        }
+        to.write_all(piece).await.unwrap();
+    }
+    let mut received = Vec::new();
+    from.read_to_end(&mut received).await.unwrap();
+    Answer::read(&received).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_photo_has_the_time_it_needs_and_one_that_stops_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = |s: &mut jijia::web::Settings| {
+        s.request_timeout = Duration::from_secs(1);
+        s.photo_idle_timeout = Duration::from_secs(4);
+    };
+    let service = Service::start_with(dir.path(), embedded(), Clock::System, set).await;
+    let (slow, stops) = (jpeg(1), jpeg(2));
+    // Twice the time that another request has.
+    send_slowly(&service, &slow, Duration::from_millis(500), 5).await.created();
+    let problem = send_slowly(&service, &stops, Duration::ZERO, 4).await.problem(503, "");
+    assert!(problem["detail"].as_str().unwrap().contains("send it again"), "{problem}");
+    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "nothing is left of it");
+    service.put_photo(&stops).await.created();
 }
 
 /// A JPEG with an EXIF segment of GPS words after its start.

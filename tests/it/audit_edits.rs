@@ -209,7 +209,7 @@ fn torture(base: &Path, own: &Path, place: &Place, seed: u64, edits: usize) -> u
         drop(db);
         let Some(words) = words else { continue };
         let (_, findings) = audited(own, place);
-        assert!(!findings.is_empty(), "JIJIA_SEED={}: not found: {words}", seed.wrapping_add(n));
+        assert!(!findings.is_empty(), "by seed {}: not found: {words}", seed.wrapping_add(n));
         found += 1;
     }
     found
@@ -217,11 +217,8 @@ fn torture(base: &Path, own: &Path, place: &Place, seed: u64, edits: usize) -> u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_edits_of_every_table_are_found() {
-    let long = std::env::var_os("JIJIA_LONG").is_some();
-    let edits = if long { EDITS_LONG } else { EDITS };
-    let seed =
-        std::env::var("JIJIA_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| Rng::new().u64(..));
-    println!("{edits} edits, JIJIA_SEED={seed}");
+    let edits = crate::fault::size(EDITS, EDITS_LONG);
+    let seed = crate::fault::chance("edits").u64(..);
     let dir = tempfile::tempdir().unwrap();
     story(dir.path()).await;
     // One file that can be copied, without a log beside it.

@@ -230,6 +230,7 @@ fn settings() -> Settings {
         office: Office { max_rows: 5000, fonts_dir: None, program },
         keep_bundles: Duration::from_secs(86_400),
         request_timeout: Duration::from_secs(60),
+        photo_idle_timeout: Duration::from_secs(60),
         low_space_bytes: 0,
         mqtt: None,
         influx: None,

@@ -2,6 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use jijia::clock::beijing;
+use jijia::evidence::timeline::{Filter, Row};
+use jijia::water::rain::{RainBefore, judge_values};
 use serde_json::{Value, json};
 
 use crate::service::{Service, id, jpeg, report, sha256_of, with};
@@ -60,6 +62,56 @@ async fn days_without_rain_are_claimed_as_far_back_as_the_gauge_spoke() {
     send(&service, 2, "JJH-R1", "rain", &vec![json!(0); 80]).await;
     let page = service.get("/").await;
     assert!(page.text().contains("3 天无雨"), "{}", page.text());
+}
+
+/// The rule in SQL, by which sightings are judged, and the plain one, by which `jijia calc dry` repeats it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_judgement_can_be_repeated_from_what_the_gauge_said() {
+    let mut random = crate::fault::chance("judgements");
+    let (_dir, service) = start().await;
+    let now = Timestamp::now();
+    // Twenty days of a gauge that is now and then silent, at fault, late, or put right.
+    let mut said: Vec<(Timestamp, f64)> = Vec::new();
+    let mut at = hours_ago(480);
+    while at < now {
+        let mm = [0.0, 0.0, 0.0, 0.2, 1.5, -9999.0][random.usize(..6)];
+        said.push((at, if random.u8(..3) > 0 { 0.0 } else { mm }));
+        let step_min = if random.u8(..30) == 0 { random.i64(60..900) } else { random.i64(40..75) };
+        at += SignedDuration::from_mins(step_min);
+    }
+    let mut corrected = random.choose_multiple(said.iter().copied(), 40);
+    corrected.iter_mut().for_each(|(_, mm)| *mm = [0.0, 4.0, -1.0][random.usize(..3)]);
+    for (n, part) in [said.clone(), corrected].iter().enumerate() {
+        let one = |(at, mm): &(Timestamp, f64)| json!({"station": "JJH-R1", "property": "rain", "observed_at": at.to_string(), "value": mm});
+        let body = json!({"id": id(n as u32), "observations": part.iter().map(one).collect::<Vec<_>>()});
+        service.post("/api/v1/observations", &body).await.created();
+        if n > 0 {
+            said.extend(part);
+        }
+    }
+    for n in 10..70 {
+        let seen = json!((now - SignedDuration::from_mins(random.i64(1..28_000))).to_string());
+        service.post("/api/v1/reports", &with(report(n), "/observed_at", seen)).await.created();
+    }
+    let app = &service.app;
+    let whole = app.store.get_timeline(&Filter::default(), &app.place, &app.rules, 5000).await.unwrap();
+    let mut found = [0; 3];
+    for row in &whole.rows {
+        let Row::Sighting(s) = row else { continue };
+        let hours = |at: Timestamp| s.observed_at.duration_since(at).as_millis() as f64 / 3_600_000.0;
+        let values: Vec<RainBefore> =
+            said.iter().map(|(at, mm)| RainBefore { hours_before: hours(*at), mm: *mm }).collect();
+        let (weather, rain_mm, coverage) = judge_values(&values, 1.0, app.rules.dry);
+        assert_eq!(
+            (s.weather, s.rain_mm),
+            (weather, (coverage > 0.0).then_some(rain_mm)),
+            "{}: covered {coverage}",
+            s.observed_at
+        );
+        found[weather as usize] += 1;
+    }
+    assert_eq!(found.iter().sum::<i32>(), 60);
+    assert!(found.iter().filter(|n| **n > 0).count() > 1, "dry, wet, unknown: {found:?}");
 }
 
 /// The window of the rule is three days: rain until 15:00 five days ago makes the day before yesterday dry after 15:00,

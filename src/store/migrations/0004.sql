@@ -21,9 +21,11 @@ when exists (
   where id = new.id or (station, property, unit, processing) = (new.station, new.property, new.unit, new.processing)
 )
 begin select raise(abort, 'evidence is append-only'); end;
+-- Rows come by the thousand in one transaction. A statement that may abort keeps a journal of its own, and SQLite walks
+-- all of it at the end of each; one that may only fail keeps none, and a single row leaves nothing behind either way.
 create trigger observation_no_replace before insert on observation
 when exists (select 1 from observation where (ds, t, entry, pos) = (new.ds, new.t, new.entry, new.pos))
-begin select raise(abort, 'evidence is append-only'); end;
+begin select raise(fail, 'evidence is append-only'); end;
 create trigger erasure_no_replace before insert on erasure
 when exists (select 1 from erasure where entry = new.entry)
 begin select raise(abort, 'evidence is append-only'); end;
