@@ -7,7 +7,7 @@ pub mod verify;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use jijia::demo;
 use jijia::document::bundle;
 use jijia::error::{Error, Result};
 use jijia::ingest::column_map::ColumnMap;
+use jijia::ingest::import_reports::ReportMap;
 use jijia::ingest::{import_observations, import_reports, mqtt, table};
 use jijia::mirror::influx::{self, InfluxStatus};
 use jijia::patrol::photo::Limits;
@@ -36,6 +37,8 @@ pub use log::{LogCommand, log};
 use parts::Parts;
 use signals::{Signals, stopped, until_told};
 
+/// Rows that a preview shows as they would be stored.
+const PREVIEW: usize = 3;
 /// Reports judged again in one transaction after the place was replaced.
 const JUDGE_STEP: u32 = 500;
 
@@ -234,6 +237,9 @@ pub enum Import {
 pub struct ReportFile {
     /// The file.
     file: PathBuf,
+    /// Columns by a map of your own (TOML; the keys stand in config/report_aliases.csv).
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
     /// Reference system of positions without one of their own: wgs84, gcj02, bd09, cgcs2000.
     #[arg(long)]
     crs: Option<String>,
@@ -273,6 +279,11 @@ pub struct ObservationFile {
     dry_run: bool,
 }
 
+fn read_map(file: &Path) -> Result<String> {
+    let wrong = |e: std::io::Error| Error::invalid("--map", format!("{}: {e}", file.display()));
+    std::fs::read_to_string(file).map_err(wrong)
+}
+
 fn bar(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {eta}");
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -288,7 +299,11 @@ pub async fn import(command: Import, config: &Config) -> Result<ExitCode> {
 }
 
 async fn reports(args: &ReportFile, store: &Store, config: &Config) -> Result<ExitCode> {
-    let options = import_reports::Options { crs: args.crs.clone(), zone: args.zone.clone() };
+    let map = match &args.map {
+        Some(file) => ReportMap::parse(&read_map(file)?, &file.display().to_string())?,
+        None => ReportMap::default(),
+    };
+    let options = import_reports::Options { crs: args.crs.clone(), zone: args.zone.clone(), map };
     let bytes = table::read_file(&args.file)?;
     let import = import_reports::Import::new(bytes, &options, store.clock().now())?;
     say(&format!(
@@ -297,6 +312,11 @@ async fn reports(args: &ReportFile, store: &Store, config: &Config) -> Result<Ex
         import.known.join("、"),
         import.ignored.join("、")
     ));
+    if args.dry_run {
+        for (line, body) in import.bodies().flatten().take(PREVIEW) {
+            say(&format!("第 {line} 行：{}\n", String::from_utf8_lossy(&body)));
+        }
+    }
     let (place, locator, _) = crate::app_parts(config)?;
     if !args.dry_run {
         // By which place the rows are judged is said by the log, also before the service has ever run.
@@ -329,7 +349,7 @@ async fn reports(args: &ReportFile, store: &Store, config: &Config) -> Result<Ex
 async fn observations(args: &ObservationFile, store: &Store, config: &Config) -> Result<ExitCode> {
     let map = match (&args.preset, &args.map) {
         (Some(name), _) => ColumnMap::preset(name)?,
-        (None, Some(file)) => ColumnMap::parse(&std::fs::read_to_string(file)?, &file.display().to_string())?,
+        (None, Some(file)) => ColumnMap::parse(&read_map(file)?, &file.display().to_string())?,
         (None, None) => ColumnMap::default(),
     };
     let (place, ..) = crate::app_parts(config)?;

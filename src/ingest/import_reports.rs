@@ -1,23 +1,72 @@
 //! `jijia import reports FILE.csv|.geojson`: each row becomes the body that a phone would post and goes through the
 //! same door as `POST /api/v1/reports`.
 
+use std::collections::BTreeMap;
+
 use indicatif::ProgressBar;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::coordinate::{self, CRS_WORDS};
 use super::local_time;
-use super::report_row::{self, Cell, Defaults};
+use super::report_row::{self, Cell, Column, Defaults};
 use super::table::{RowError, Table};
 use crate::error::{Error, Result};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// `--crs`: of all positions without one of their own.
+    /// `--crs`: of all positions without one of their own; over the map's.
     pub crs: Option<String>,
-    /// `--zone`: of local times, `+08:00`.
+    /// `--zone`: of local times, `+08:00`; over the map's.
     pub zone: Option<String>,
+    /// `--map`.
+    pub map: ReportMap,
+}
+
+/// Which column of a table of reports is what, where its headings are not the usual ones (`--map FILE.toml`).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportMap {
+    /// Reference system of positions without one of their own.
+    pub crs: Option<String>,
+    /// Zone of local times, `+08:00`.
+    pub zone: Option<String>,
+    /// Headings that are not taken even if an alias knows them.
+    pub ignore: Vec<String>,
+    /// Heading, exactly → key of `config/report_aliases.csv`. Others are looked up in the aliases.
+    pub column: BTreeMap<String, String>,
+}
+
+impl ReportMap {
+    /// Reads a map; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// `Invalid` with the place in the file, or for a key that no report has.
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        let map: Self = toml::from_str(text).map_err(|e| Error::invalid(name, e.to_string()))?;
+        for (heading, key) in &map.column {
+            if report_row::keyed(key).is_none() {
+                let keys = report_row::keys().join(", ");
+                return Err(Error::invalid(
+                    format!("{name}: column.{heading}"),
+                    format!("`{key}`; allowed: {keys}"),
+                ));
+            }
+        }
+        Ok(map)
+    }
+
+    fn column(&self, heading: &str) -> Option<&'static Column> {
+        if self.ignore.iter().any(|ignored| ignored == heading) {
+            return None;
+        }
+        match self.column.get(heading) {
+            Some(key) => report_row::keyed(key),
+            None => report_row::column(heading),
+        }
+    }
 }
 
 /// A file of reports, read.
@@ -28,6 +77,7 @@ pub struct Import {
     pub known: Vec<String>,
     /// Headings that are not taken.
     pub ignored: Vec<String>,
+    map: ReportMap,
     defaults: Defaults,
 }
 
@@ -55,18 +105,20 @@ impl Import {
     /// # Errors
     /// `Invalid` or `Unsupported` for the file as a whole; a bad row waits for its turn.
     pub fn new(bytes: Vec<u8>, options: &Options, now: Timestamp) -> Result<Self> {
-        let crs = options.crs.as_deref().map(|word| {
+        let map = options.map.clone();
+        let crs = options.crs.as_deref().or(map.crs.as_deref()).map(|word| {
             let known = coordinate::crs(word);
             known
                 .map(str::to_owned)
                 .ok_or_else(|| Error::invalid("--crs", format!("`{word}`; allowed: {CRS_WORDS}")))
         });
+        let zone = options.zone.as_deref().or(map.zone.as_deref());
         let defaults = Defaults {
             crs: crs.transpose()?,
-            zone: options.zone.as_deref().map(|zone| local_time::zone(zone, "--zone")).transpose()?,
+            zone: zone.map(|zone| local_time::zone(zone, "--zone")).transpose()?,
             now,
         };
-        let mut import = Self { rows: Vec::new(), known: Vec::new(), ignored: Vec::new(), defaults };
+        let mut import = Self { rows: Vec::new(), known: Vec::new(), ignored: Vec::new(), map, defaults };
         let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
         if text.trim_ascii_start().starts_with(b"{") {
             import.read_geojson(text)?;
@@ -79,7 +131,7 @@ impl Import {
     fn read_table(&mut self, table: &Table) -> Result<()> {
         let mut columns = Vec::new();
         for (at, heading) in table.headings().iter().enumerate().filter(|(_, h)| !h.is_empty()) {
-            match report_row::column(heading) {
+            match self.map.column(heading) {
                 Some(column) if columns.iter().any(|(_, c, _)| *c == column) => {
                     return Err(Error::invalid(
                         heading.as_str(),
@@ -158,7 +210,7 @@ impl Import {
     }
 
     fn push(&mut self, row: &mut Row, heading: String, text: String) {
-        match report_row::column(&heading) {
+        match self.map.column(&heading) {
             Some(column) => {
                 if !self.known.contains(&heading) {
                     self.known.push(heading.clone());

@@ -1,7 +1,7 @@
 //! One row of a table of reports as the JSON body that a phone would post. Headings: `config/report_aliases.csv`.
 //! Only the words are translated here; what a report may say is judged at the door.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use jiff::{Timestamp, tz::Offset};
@@ -59,6 +59,17 @@ static COLUMNS: LazyLock<HashMap<String, Column>> = LazyLock::new(|| {
 /// Finds the column that a heading means.
 pub(super) fn column(heading: &str) -> Option<&'static Column> {
     COLUMNS.get(&fold(heading))
+}
+
+/// The column of a key; a heading that means it is not enough.
+pub(super) fn keyed(key: &str) -> Option<&'static Column> {
+    column(key).filter(|c| c.is(key))
+}
+
+/// The keys of all columns, in order.
+pub(super) fn keys() -> Vec<&'static str> {
+    let keys: BTreeSet<&str> = COLUMNS.values().map(|c| c.key.as_str()).collect();
+    keys.into_iter().collect()
 }
 
 impl Column {

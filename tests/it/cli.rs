@@ -305,6 +305,34 @@ const PATCH: &str = r#"{"type":"FeatureCollection","features":[{"type":"Feature"
     "properties":{"时间":"2025-07-14T05:20:00+08:00","类型":"水葫芦","盖度":"85%"}}]}"#;
 
 #[test]
+fn headings_of_an_office_are_read_by_a_map_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| -> String {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let data = dir.path().join("data");
+    let own = file("own.csv", "何时,何事,东,北,备注\n2025-07-14 06:20,污水,113.114079,29.39928,不取\n");
+    let import = |name: &str, text: &str| {
+        let map = file(name, text);
+        let base = ["--data", data.to_str().unwrap(), "import", "reports", &own, "--zone", "+08:00"];
+        run(&[&base[..], &["--dry-run", "--map", &map]].concat())
+    };
+    let good = "crs = \"wgs84\"\nignore = [\"备注\"]\n[column]\n何时 = \"observed_at\"\n何事 = \"kind\"\n\
+                东 = \"lng\"\n北 = \"lat\"\n";
+    let (code, said, _) = import("good.toml", good);
+    assert!(code == 0 && said.contains("未采用的列：备注") && said.contains("113.114079"), "{said}");
+    let (code, _, said) = import("bad.toml", "[column]\n何时 = \"wann\"\n");
+    assert!(
+        code == 2 && said.contains("column.何时: `wann`; allowed: ") && said.contains("observed_at"),
+        "{said}"
+    );
+    let (code, _, said) = import("unknown.toml", "colum = 1\n");
+    assert!(code == 2 && said.contains("unknown.toml") && said.contains("colum"), "{said}");
+}
+
+#[test]
 fn reports_are_imported_once_and_the_timeline_goes_into_every_kind_of_file() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -321,6 +349,7 @@ fn reports_are_imported_once_and_the_timeline_goes_into_every_kind_of_file() {
     };
     let (code, said, _) = import(&csv, &["--dry-run"]);
     assert!(code == 1 && said.contains("可导入 2 行，有误 3 行；未写入"), "{said}");
+    assert!(said.contains("第 2 行：{\"id\":") && said.contains("\"kind\":\"sewage_outflow\""), "{said}");
     for round in ["新增 2，已有 0，有误 3", "新增 0，已有 2，有误 3"] {
         let (code, said, _) = import(&csv, &[]);
         assert!(code == 1 && said.contains(round), "{said}");

@@ -278,7 +278,8 @@ const REPORTS: &str = "编号,发现时间,问题类型,经度,纬度,坐标系,
 async fn reports_go_through_the_door_and_a_second_run_is_harmless() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
-    let (place, options) = (place(), import_reports::Options { crs: None, zone: Some("+08:00".into()) });
+    let (place, options) =
+        (place(), import_reports::Options { zone: Some("+08:00".into()), ..Default::default() });
     let locator = Locator::new(&place);
     let mut receipts = Vec::new();
     for round in 0..2 {
@@ -309,7 +310,7 @@ async fn geojson_points_and_patches() {
         {"type":"Feature","geometry":{"type":"Polygon","coordinates":[[[113.10,29.40],[113.102,29.40],[113.102,29.402],[113.10,29.402],[113.10,29.40]]]},
          "properties":{"时间":"2026-07-14T05:20:00+08:00","类型":"水葫芦","盖度":"85%","长势":"成片","颜料":"x"}},
         {"type":"Feature","geometry":{"type":"LineString","coordinates":[[1,2],[3,4]]},"properties":{}}]}"#;
-    let options = import_reports::Options { crs: Some("GCJ-02".into()), zone: None };
+    let options = import_reports::Options { crs: Some("GCJ-02".into()), ..Default::default() };
     let import = import_reports::Import::new(text.into(), &options, now()).unwrap();
     assert_eq!(import.ignored, ["颜料"]);
     let place = place();
