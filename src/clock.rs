@@ -5,7 +5,16 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use jiff::{Timestamp, ZonedDateTime, tz::Offset, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime, tz::Offset, tz::TimeZone};
+
+/// A time before this is of a clock that was never set: 2000-01-01T00:00:00Z, milliseconds since 1970.
+pub const EARLIEST_MS: i64 = 946_684_800_000;
+/// How far the clock of a sensor or of a table may be ahead of ours.
+pub const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(10);
+/// A day, milliseconds.
+pub const DAY_MS: i64 = 86_400_000;
+/// 北京时间 is this far ahead of UTC, milliseconds.
+pub const BEIJING_MS: i64 = 8 * 3_600_000;
 
 /// 北京时间, UTC+8, no daylight saving since 1992.
 #[must_use]

@@ -237,7 +237,8 @@ pub enum Import {
 pub struct ReportFile {
     /// The file.
     file: PathBuf,
-    /// Columns by a map of your own (TOML; the keys stand in config/report_aliases.csv).
+    /// Columns by a map of your own (TOML): `[column]` with `"heading" = "key"` (keys: config/report_aliases.csv), `ignore`,
+    /// `crs`, `zone`.
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Reference system of positions without one of their own: wgs84, gcj02, bd09, cgcs2000.

@@ -1,11 +1,12 @@
 //! Evidence levels E0 to E2 (domain rules, section 4.3: a proposal, not a standard). E3 and E4 need casework.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::water::rain::Weather;
 
 /// What a sighting is allowed to claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum EvidenceLevel {
     /// A photo, rain unknown or wet.
     E0,

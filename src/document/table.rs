@@ -157,6 +157,12 @@ pub fn write_csv(timeline: &Timeline, mut out: impl Write) -> Result<()> {
         let cells = [text(what), to].into_iter().chain(ledger).chain(proof).chain(stated.clone());
         csv.write_record(cells.map(plain)).map_err(csv_error)?;
     }
+    if timeline.rows.is_empty() {
+        // Without a line the file would say nothing of what it was asked, and when.
+        let none = [const { Cell::Empty }; LEDGER.len()];
+        let cells = [text("无记录"), Cell::Empty].into_iter().chain(none).chain(NO_PROOF).chain(stated);
+        csv.write_record(cells.map(plain)).map_err(csv_error)?;
+    }
     csv.flush()?;
     Ok(())
 }

@@ -6,6 +6,7 @@ mod summary;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::checkpoint::Checkpoint;
@@ -19,7 +20,7 @@ pub use sighting::{
 pub use summary::Summary;
 
 /// What to show. Every field narrows; all empty shows everything.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Filter {
     /// Outfall code.
     pub outfall: Option<String>,
@@ -32,8 +33,10 @@ pub struct Filter {
     /// One patrol.
     pub patrol: Option<Uuid>,
     /// First instant, inclusive.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub from: Option<Timestamp>,
     /// Last instant, exclusive.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub to: Option<Timestamp>,
     /// West, south, east, north, WGS-84 degrees.
     pub bbox: Option<[f64; 4]>,
@@ -64,11 +67,12 @@ pub struct After {
 }
 
 /// One page of a timeline, newest first.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Page {
     /// 演示数据: from a demo data directory.
     pub demo: bool,
     /// What had been received by this instant is in it.
+    #[schema(value_type = String, format = DateTime)]
     pub cut_off: Timestamp,
     /// Entries in the log at the cut-off.
     pub log_size: u64,
@@ -103,7 +107,7 @@ impl std::str::FromStr for After {
 }
 
 /// A code with the name people know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Named {
     /// `JJH-PK-0003`.
     pub code: String,
@@ -148,7 +152,7 @@ pub struct Timeline {
 }
 
 /// One line of the timeline.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "row", rename_all = "snake_case")]
 pub enum Row {
     /// Something a person reported.
@@ -172,13 +176,15 @@ impl Row {
 }
 
 /// Something that should be there and is not.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Gap {
     /// Which.
     pub kind: GapKind,
     /// From.
+    #[schema(value_type = String, format = DateTime)]
     pub from: Timestamp,
     /// To; the cut-off if it goes on.
+    #[schema(value_type = String, format = DateTime)]
     pub to: Timestamp,
     /// The sector not walked or the station silent.
     pub subject: Named,
@@ -187,7 +193,7 @@ pub struct Gap {
 }
 
 /// The kinds of gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapKind {
     /// A duty window passed without a patrol of the sector.
@@ -197,9 +203,10 @@ pub enum GapKind {
 }
 
 /// Rain of one day, 北京时间.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RainDay {
     /// Start of the day.
+    #[schema(value_type = String, format = DateTime)]
     pub from: Timestamp,
     /// Sum, mm.
     pub mm: f64,

@@ -6,14 +6,11 @@ use serde_json::value::RawValue;
 
 use super::mapping::{Device, Mapping, TimeFormat, check_station};
 use super::pointer::{Pointer, clip, escape, members};
+use crate::clock::{AHEAD_MAX, EARLIEST_MS, from_ms};
 use crate::water::observation::{NewObservation, Processing, Value};
 
 /// The mark on a value whose message carries no time of its own.
 pub const RECEIPT_TIME_MARK: &str = "时间为接收时间";
-/// How far a sensor's clock may be ahead of ours.
-const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
-/// 2000-01-01T00:00:00Z: a clock that says less was never set.
-const YEAR_2000_MS: i64 = 946_684_800_000;
 /// Seconds above this would be later than the year 5138: they are milliseconds.
 const SECONDS_LIMIT: f64 = 1e11;
 
@@ -114,10 +111,10 @@ fn find_time(
             })?
             .as_millisecond(),
     };
-    if at_ms > received_at_ms.saturating_add(MAX_AHEAD_MS) {
+    if from_ms(at_ms).duration_since(from_ms(received_at_ms)) > AHEAD_MAX {
         return Err(format!("{pointer}: `{shown}` is more than 10 min ahead of the time of receipt"));
     }
-    if at_ms < YEAR_2000_MS {
+    if at_ms < EARLIEST_MS {
         return Err(format!(
             "{pointer}: `{shown}` is before the year 2000 (an unset clock, or another time_format)"
         ));

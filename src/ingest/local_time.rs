@@ -1,13 +1,9 @@
 //! Times in tables: with an offset of their own, or local to a zone that must be known.
 
-use jiff::{SignedDuration, Timestamp, ToSpan, civil::DateTime, tz::Offset};
+use jiff::{Timestamp, ToSpan, civil::DateTime, tz::Offset};
 
+use crate::clock::{AHEAD_MAX, EARLIEST_MS};
 use crate::error::{Error, Result};
-
-/// A clock ahead of ours by more than this is wrong.
-const AHEAD: SignedDuration = SignedDuration::from_mins(10);
-/// 2000-01-01T00:00:00Z.
-const OLDEST_MS: i64 = 946_684_800_000;
 
 /// How offices and loggers write a local time, tried in this order after ISO 8601.
 const FORMATS: &[&str] = &[
@@ -77,10 +73,10 @@ pub fn instant(
             zone.to_timestamp(local).map_err(|e| e.to_string())?
         }
     };
-    if at.as_millisecond() < OLDEST_MS {
+    if at.as_millisecond() < EARLIEST_MS {
         return Err(format!("`{text}` is before 2000"));
     }
-    if at.duration_since(now) > AHEAD {
+    if at.duration_since(now) > AHEAD_MAX {
         return Err(format!("`{text}` lies in the future"));
     }
     Ok(at)

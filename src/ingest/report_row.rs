@@ -10,13 +10,11 @@ use uuid::Uuid;
 
 use super::coordinate::{CRS_WORDS, crs, degrees, number};
 use super::local_time;
-use crate::patrol::form::{AreaMethod, Colour, Floatable, Flow, Growth, Odour, Turbidity};
+use crate::patrol::form::{AreaMethod, Colour, Floatable, Flow, Growth, MU_M2, Odour, Turbidity};
 use crate::water::property::fold;
 
 /// Namespace of the ids of rows that have none: the same row gets the same id in every run.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8f0d_6c52_31b7_5b0e_9a44_6a69_6a69_6100);
-/// 1 亩 in square metres.
-const MU_M2: f64 = 666.67;
 
 /// A column that reports know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod plane;
 use geo::{MultiPolygon, Polygon};
 use jiff::civil;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A WGS-84 position in degrees. The only frame the service computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub struct Wgs84 {
 }
 
 /// The reference system a position was given in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Crs {
     /// Browsers, GPS chips.
@@ -138,7 +139,7 @@ pub struct Place {
 }
 
 /// An outfall near a position.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NearOutfall {
     /// The outfall's code.
     pub code: String,
@@ -147,7 +148,7 @@ pub struct NearOutfall {
 }
 
 /// How a position met the outfalls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Match {
     /// One clear candidate.

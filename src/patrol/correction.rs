@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::ReportKind;
 use super::form::{HyacinthForm, SewageForm};
 use super::report::{
-    EARLIEST_MS, NOTE_MAX, Person, Position, Record, check_forms, check_id, check_outfall, check_person,
-    check_photos, check_position, check_text, locate, parse_json,
+    NOTE_MAX, Person, Position, Record, check_forms, check_id, check_outfall, check_person, check_photos,
+    check_position, check_text, locate, parse_json,
 };
+use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Place};

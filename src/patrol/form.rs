@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
 
-pub use hyacinth::HyacinthForm;
+pub use hyacinth::{HyacinthForm, MU_M2};
 pub use sewage::{RapidTest, SewageForm};
 
 /// The longest text of a field, characters.

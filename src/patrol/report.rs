@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::ReportKind;
 use super::form::{HyacinthForm, SewageForm};
+use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
@@ -22,8 +23,6 @@ const PHOTOS_MAX: usize = 20;
 const DRIFT_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Less than this is the ordinary error of a phone clock and is not taken off.
 pub(super) const DRIFT_SHOWN: SignedDuration = SignedDuration::from_mins(2);
-/// A time before this is a clock that was never set: 2000-01-01T00:00:00Z.
-pub(super) const EARLIEST_MS: i64 = 946_684_800_000;
 
 /// Where a position came from; decides whether a wild one is refused or kept and flagged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -117,7 +116,7 @@ pub struct ReportBody {
 }
 
 /// What the log commits to as `record`: the report without name and note, with what the server made of its clock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     /// What.
     pub kind: ReportKind,
@@ -128,11 +127,14 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub no_position: Option<String>,
     /// When seen, as given.
+    #[schema(value_type = String, format = DateTime)]
     pub observed_at: Timestamp,
     /// When seen, with the phone clock's known offset taken off; what everything is ordered by.
+    #[schema(value_type = String, format = DateTime)]
     pub seen_at: Timestamp,
     /// The phone's clock when the body was written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub device_at: Option<Timestamp>,
     /// Phone clock minus server clock, seconds, where known and over two minutes.
     #[serde(skip_serializing_if = "Option::is_none", default)]

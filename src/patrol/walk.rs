@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::report::{
-    Arrival, DRIFT_SHOWN, EARLIEST_MS, Person, Position, check_id, check_person, check_sha256, check_text,
-    clock_offset, parse_json, read_position,
+    Arrival, DRIFT_SHOWN, Person, Position, check_id, check_person, check_sha256, check_text, clock_offset,
+    parse_json, read_position,
 };
+use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::timeline::{DELIVERED, Span, window_on};
 use super::view::View;
 use super::{Store, read_error};
-use crate::clock::{beijing, from_ms};
+use crate::clock::{BEIJING_MS, DAY_MS, beijing, from_ms};
 use crate::error::Result;
 use crate::evidence::overview::{
     ChannelNow, LOOK_BACK_DAYS, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday,
@@ -185,8 +185,6 @@ impl View<'_> {
 
 /// Start and end of the day of `now`, 北京时间.
 fn day_of(now: Timestamp) -> (Timestamp, Timestamp) {
-    const DAY_MS: i64 = 86_400_000;
-    const BEIJING_MS: i64 = 8 * 3_600_000;
     let start = (now.as_millisecond() + BEIJING_MS).div_euclid(DAY_MS) * DAY_MS - BEIJING_MS;
     (from_ms(start), from_ms(start + DAY_MS - 1))
 }

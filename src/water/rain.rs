@@ -1,9 +1,10 @@
 //! Rain and dry weather: the rule that decides what a sighting may claim.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The weather before a sighting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Weather {
     /// Less rain than the limit in the window, with at least 90 % of the window covered by the source.

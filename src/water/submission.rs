@@ -1,21 +1,18 @@
 //! Observations sent by HTTP: parsed once, then trusted.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::observation::{NewBatch, NewObservation, Processing, Value};
 use super::property;
+use crate::clock::{AHEAD_MAX, EARLIEST_MS};
 use crate::error::{Error, Result};
 use crate::patrol::report::{check_id, check_text, parse_json};
 
 /// Most values of one request.
 const VALUES_MAX: usize = 10_000;
-/// A sensor's clock may be this far ahead.
-const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(10);
-/// 2000-01-01T00:00:00Z.
-const EARLIEST_MS: i64 = 946_684_800_000;
 
 /// `POST /api/v1/observations`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

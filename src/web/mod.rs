@@ -89,6 +89,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(page_routes::overview))
         .route("/timeline", get(page_routes::timeline))
         .route("/reports/{id}", get(page_routes::report))
+        .route("/verify", get(page_routes::verify))
         .route("/assets/{*name}", get(assets::get_asset))
         .route("/log/checkpoint", get(log::get_checkpoint))
         .route("/log/tile/{*path}", get(log::get_tile))

@@ -232,6 +232,16 @@ async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
     pages::report::report(&view, lang)
 }
 
+/// `GET /verify`.
+pub(super) async fn verify(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    page(&app, pages::verify::verify(&app.place.name, app.store.is_demo(), lang.0), lang)
+}
+
 /// Any other address.
 pub(super) async fn not_found(State(app): State<App>, headers: HeaderMap, uri: axum::http::Uri) -> Response {
     let error = Error::NotFound(uri.path().to_owned());

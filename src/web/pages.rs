@@ -9,6 +9,7 @@ mod row;
 #[cfg(test)]
 mod samples;
 pub mod timeline;
+pub mod verify;
 
 use askama::Template;
 use axum::{
@@ -51,6 +52,7 @@ pub fn respond(status: StatusCode, html: String, chosen: Option<Lang>) -> Respon
 enum Here {
     Overview,
     Timeline,
+    Verify,
     Elsewhere,
 }
 

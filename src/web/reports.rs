@@ -10,6 +10,7 @@ use super::app::{App, Json, device_time};
 use super::problem::{Failure, Problem};
 use crate::error::Error;
 use crate::evidence::entry::Receipt;
+use crate::evidence::timeline::ReportNow;
 use crate::patrol::correction::{CorrectionBody, parse_correction};
 use crate::patrol::report::{ReportBody, parse_report};
 use crate::patrol::walk::{PatrolBody, parse_patrol};
@@ -67,7 +68,7 @@ pub(super) async fn add_report(
 /// corrections and its place in the log. `versions` holds what it said at every step, the first one included, with the
 /// canonical bytes of each entry.
 #[utoipa::path(get, path = "/api/v1/reports/{id}", tag = "reports", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Object, description = "The report as the timeline shows it"),
+    responses((status = 200, body = ReportNow, description = "The report as the timeline shows it"),
         (status = 404, body = Problem)))]
 pub(super) async fn get_report(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
     let id = uuid(&id)?;

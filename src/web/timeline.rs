@@ -16,6 +16,7 @@ use super::problem::{Failure, Problem};
 use crate::document::Format;
 use crate::document::export::export;
 use crate::error::Error;
+use crate::evidence::timeline::Page;
 
 /// Sightings of one page.
 const LIMIT: u32 = 50;
@@ -34,7 +35,7 @@ const LIMIT_MAX: u32 = 200;
         ("bbox" = Option<String>, Query, description = "west,south,east,north; WGS-84 degrees"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u32>, Query, description = "1 to 200, default 50")),
-    responses((status = 200, body = Object, description = "rows, next, cut_off, log_size, log_root, filter"),
+    responses((status = 200, body = Page, description = "One page, and where the next begins"),
         (status = 422, body = Problem)))]
 pub(super) async fn list_timeline(State(app): State<App>, uri: axum::http::Uri) -> Result<Response, Failure> {
     let (query, limit) = split_limit(&uri)?;

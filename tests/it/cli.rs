@@ -319,11 +319,11 @@ fn headings_of_an_office_are_read_by_a_map_of_its_own() {
         let base = ["--data", data.to_str().unwrap(), "import", "reports", &own, "--zone", "+08:00"];
         run(&[&base[..], &["--dry-run", "--map", &map]].concat())
     };
-    let good = "crs = \"wgs84\"\nignore = [\"备注\"]\n[column]\n何时 = \"observed_at\"\n何事 = \"kind\"\n\
-                东 = \"lng\"\n北 = \"lat\"\n";
+    let good = "crs = \"wgs84\"\nignore = [\"备注\"]\n[column]\n\"何时\" = \"observed_at\"\n\"何事\" = \"kind\"\n\
+                \"东\" = \"lng\"\n\"北\" = \"lat\"\n";
     let (code, said, _) = import("good.toml", good);
     assert!(code == 0 && said.contains("未采用的列：备注") && said.contains("113.114079"), "{said}");
-    let (code, _, said) = import("bad.toml", "[column]\n何时 = \"wann\"\n");
+    let (code, _, said) = import("bad.toml", "[column]\n\"何时\" = \"wann\"\n");
     assert!(
         code == 2 && said.contains("column.何时: `wann`; allowed: ") && said.contains("observed_at"),
         "{said}"

@@ -44,6 +44,22 @@ fn csv_has_every_row_of_the_timeline_and_what_it_is() {
 }
 
 #[test]
+fn an_empty_csv_says_what_was_asked_and_when() {
+    let mut sample = sample();
+    sample.timeline.rows.clear();
+    let (_, rows) = csv_of(&sample);
+    assert_eq!((rows.len(), &rows[1][0]), (2, "无记录"));
+    for (head, said) in [
+        ("数据截止（北京时间）", "2026-08-01 08:00"),
+        ("筛选条件", sample.timeline.filter_words.as_str()),
+        ("日志条目数", "18342"),
+        ("日志根哈希", sample.timeline.log_root.as_str()),
+    ] {
+        assert_eq!(&rows[1][column(&rows, head)], said, "{head}");
+    }
+}
+
+#[test]
 fn csv_text_that_looks_like_a_formula_stays_text() {
     let mut sample = sample();
     for row in &mut sample.timeline.rows {

@@ -6,6 +6,7 @@
 const fs = require("fs");
 const path = require("path");
 const { chromium } = require("playwright-core");
+const { verify } = require("./verify.js");
 
 const [base, folder] = process.argv.slice(2);
 if (!base) {
@@ -107,7 +108,8 @@ async function main() {
     return link && link.getAttribute("href");
   });
   await page.close();
-  const pages = [["overview", "/", 200], ["timeline", "/timeline", 200], ["problem", "/no-such-page", 404]];
+  const pages = [["overview", "/", 200], ["timeline", "/timeline", 200], ["verify", "/verify", 200],
+    ["problem", "/no-such-page", 404]];
   if (report) pages.push(["report", report, 200]);
   else say(false, "timeline: no report to open");
   for (const [name, address, status] of pages) {
@@ -120,6 +122,7 @@ async function main() {
   await keyboard(browser);
   await withoutScript(browser);
   await live(browser);
+  await verify(browser, base, say, folder && keep);
   await browser.close();
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);
   process.exit(count.failed === 0 ? 0 : 1);

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Named;
@@ -12,7 +13,7 @@ use crate::patrol::report::Record;
 use crate::water::rain::Weather;
 
 /// A report with all that is known about it now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Sighting {
     /// The report's UUID.
     pub id: Uuid,
@@ -21,8 +22,10 @@ pub struct Sighting {
     /// What.
     pub kind: ReportKind,
     /// When seen; the phone's clock with its known offset taken off.
+    #[schema(value_type = String, format = DateTime)]
     pub observed_at: Timestamp,
     /// When the server had it.
+    #[schema(value_type = String, format = DateTime)]
     pub received_at: Timestamp,
     /// Phone clock minus server clock at sending, seconds, where known and over two minutes.
     pub clock_offset_s: Option<i64>,
@@ -83,7 +86,7 @@ pub struct Sighting {
 }
 
 /// A position as given and as judged.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Located {
     /// WGS-84 degrees east.
     pub lng: f64,
@@ -104,7 +107,7 @@ pub struct Located {
 }
 
 /// A line of the form: `水流` `中`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Fact {
     /// Heading as in the patrol form.
     pub label: String,
@@ -113,7 +116,7 @@ pub struct Fact {
 }
 
 /// A photo named by a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PhotoRef {
     /// SHA-256 of the original, hex.
     pub sha256: String,
@@ -138,7 +141,7 @@ impl PhotoRef {
 }
 
 /// A station's value near a sighting.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Reading {
     /// The station.
     pub station: Named,
@@ -151,6 +154,7 @@ pub struct Reading {
     /// `mg/L`.
     pub unit: String,
     /// When measured.
+    #[schema(value_type = String, format = DateTime)]
     pub observed_at: Timestamp,
     /// Distance from the sighting, metres.
     pub distance_m: f64,
@@ -160,9 +164,10 @@ pub struct Reading {
 }
 
 /// A correction of a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CorrectionRef {
     /// When the server had it.
+    #[schema(value_type = String, format = DateTime)]
     pub received_at: Timestamp,
     /// What it changed, in Chinese words.
     pub words: String,
@@ -174,7 +179,7 @@ pub struct CorrectionRef {
 pub const ERASED: &str = "已依法删除";
 
 /// A place in the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EntryRef {
     /// Leaf index from 0.
     pub index: u64,
@@ -183,9 +188,10 @@ pub struct EntryRef {
 }
 
 /// One version of a report: the original, or a correction, a choice of outfall, a withdrawal, an erasure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Version {
     /// When the server had it.
+    #[schema(value_type = String, format = DateTime)]
     pub received_at: Timestamp,
     /// What it did, in Chinese words: `上报`, `更正：水流 中 → 大`, `撤回：拍错地方`.
     pub words: String,
@@ -200,7 +206,7 @@ pub struct Version {
 }
 
 /// A report as it stands, with all that it ever said.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ReportNow {
     /// As the timeline shows it.
     #[serde(flatten)]
@@ -210,6 +216,7 @@ pub struct ReportNow {
     /// 演示数据: from a demo data directory.
     pub demo: bool,
     /// What had been received by this instant is in it.
+    #[schema(value_type = String, format = DateTime)]
     pub cut_off: Timestamp,
     /// Entries in the log at the cut-off.
     pub log_size: u64,

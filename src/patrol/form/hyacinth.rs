@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// The longest ring: checking it for crossings is quadratic.
 const MAX_RING_POINTS: usize = 1_000;
 /// 1 亩 in square metres.
-const MU_M2: f64 = 666.67;
+pub const MU_M2: f64 = 666.67;
 
 /// 巡查记录(水葫芦).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]

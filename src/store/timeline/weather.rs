@@ -4,16 +4,13 @@ use jiff::Timestamp;
 
 use super::super::view::View;
 use super::{Span, read_error};
-use crate::clock::from_ms;
+use crate::clock::{BEIJING_MS, DAY_MS, from_ms};
 use crate::error::{Error, Result};
 use crate::evidence::overview::SILENT_INTERVALS;
 use crate::evidence::timeline::{Bucket, Filter, Named, RainDay, Series, Sighting};
 use crate::water::property;
 use crate::water::rain::{RainBefore, Weather, judge};
 
-const DAY_MS: i64 = 86_400_000;
-/// 北京时间 is this far ahead of UTC, milliseconds.
-const BEIJING_MS: i64 = 8 * 3_600_000;
 /// Buckets of a thinned series: about one per two pixels of a printed chart.
 const BUCKETS: i64 = 240;
 

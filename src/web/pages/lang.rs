@@ -81,6 +81,21 @@ impl Lang {
         catalogue.get(key).map_or("", String::as_str)
     }
 
+    /// All keys that begin with `prefix`, without it, and their texts, in order.
+    #[must_use]
+    pub fn under(self, prefix: &str) -> Vec<(&'static str, &'static str)> {
+        let catalogue = match self {
+            Self::Zh => &*ZH,
+            Self::En => &*EN,
+        };
+        let key = |(key, text): (&'static String, &'static String)| {
+            Some((key.strip_prefix(prefix)?, text.as_str()))
+        };
+        let mut all: Vec<_> = catalogue.iter().filter_map(key).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// The text of a key with its `{names}` filled in. `one|many` is chosen by the first argument.
     #[must_use]
     pub fn fill(self, key: &str, arguments: &[(&str, &dyn Display)]) -> String {
@@ -168,7 +183,7 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 6] = ["kind.", "level.", "weather.", "property.", "status.", "crs."];
+    const MADE: [&str; 7] = ["kind.", "level.", "weather.", "property.", "status.", "crs.", "check."];
 
     #[test]
     fn every_key_used_is_known_and_every_key_known_is_used() {

@@ -32,6 +32,8 @@ struct VersionView {
     words: String,
     index: String,
     leaf_hash: String,
+    /// The page that checks it, asked about it.
+    verify_href: String,
     entry: String,
     canonical: String,
 }
@@ -98,6 +100,7 @@ fn version(v: &Version, lang: Lang) -> VersionView {
         words: v.words.clone(),
         index: grouped(v.entry.index),
         leaf_hash: v.entry.leaf_hash.clone(),
+        verify_href: format!("/verify#{},{}", v.entry.index, v.entry.leaf_hash),
         entry: entry(&v.entry, lang),
         canonical: v.canonical.clone(),
     }

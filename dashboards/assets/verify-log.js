@@ -1,0 +1,214 @@
+// The evidence log, read and checked by script alone: RFC 6962 hashes, C2SP checkpoints (signed notes), C2SP tiles.
+// Nothing here believes the server: what it sends is hashed and compared.
+
+export class Wrong extends Error {
+  /** `key` names the finding in the catalogue, `args` fill it. */
+  constructor(key, args = {}) {
+    super(key);
+    this.key = key;
+    this.args = args;
+  }
+}
+
+export function need(good, key, args) {
+  if (!good) throw new Wrong(key, args);
+}
+
+export const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+
+export function fromHex(text) {
+  need(/^[0-9a-f]{64}$/.test(text), "bad_hash", { text: String(text).slice(0, 80) });
+  return Uint8Array.from(text.match(/../g), (pair) => parseInt(pair, 16));
+}
+
+/** Base64 in its one form: with padding, no bits set in it. */
+export function fromBase64(text) {
+  let raw = null;
+  try {
+    raw = atob(text);
+  } catch (error) {
+    // Said below.
+  }
+  need(raw !== null && btoa(raw) === text, "bad_base64", { text: String(text).slice(0, 80) });
+  return Uint8Array.from(raw, (c) => c.charCodeAt(0));
+}
+
+export const toBase64 = (bytes) => btoa(String.fromCharCode(...bytes));
+export const utf8 = (text) => new TextEncoder().encode(text);
+
+export function join(...parts) {
+  const all = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+export const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+export const leafHash = (entry) => sha256(join(Uint8Array.of(0), entry));
+const nodeHash = (left, right) => sha256(join(Uint8Array.of(1), left, right));
+
+/** RFC 9162, 2.1.3.2. Sizes are below 2^53; `>>` would cut them to 32 bits. */
+export async function included(leaf, index, size, path, root) {
+  let [fn, sn, r] = [index, size - 1, leaf];
+  const half = (n) => Math.floor(n / 2);
+  if (!(index < size)) return false;
+  for (const p of path) {
+    if (sn === 0) return false;
+    if (fn % 2 === 1 || fn === sn) {
+      r = await nodeHash(p, r);
+      while (fn !== 0 && fn % 2 === 0) [fn, sn] = [half(fn), half(sn)];
+    } else {
+      r = await nodeHash(r, p);
+    }
+    [fn, sn] = [half(fn), half(sn)];
+  }
+  return sn === 0 && same(r, root);
+}
+
+/** The three lines of a checkpoint, and the lines of its signatures if it is a signed note. */
+export function readCheckpoint(text) {
+  const [body, ...rest] = text.split("\n\n");
+  const [origin, size, root, more] = body.replace(/\n$/, "").split("\n");
+  need(more === undefined && origin && /^(0|[1-9][0-9]{0,14})$/.test(size) && root, "bad_checkpoint");
+  need(rest.length <= 1, "bad_checkpoint");
+  const hash = fromBase64(root);
+  need(hash.length === 32, "bad_checkpoint");
+  const lines = rest.length === 0 ? [] : rest[0].replace(/\n$/, "").split("\n");
+  const signed = utf8(`${origin}\n${size}\n${root}\n`);
+  return { origin, size: Number(size), root: hash, signed, lines };
+}
+
+/** A verifier key, `name+id+base64(type ‖ public key)`; its id is checked. */
+export async function readKey(text) {
+  const at = text.split("+");
+  const [name, id, key] = [at[0], at[1], fromBase64(at.slice(2).join("+"))];
+  need(name && !/\s/.test(name) && key.length === 33 && (key[0] === 1 || key[0] === 4), "bad_key");
+  const own = (await sha256(join(utf8(`${name}\n`), key))).slice(0, 4);
+  need(hex(own) === id, "bad_key");
+  return { text, name, id: own, type: key[0], key: key.slice(1) };
+}
+
+/** Whether this browser can check Ed25519 at all (Chrome 137, Safari 17, Firefox 129). */
+export async function canSign() {
+  try {
+    await crypto.subtle.importKey("raw", new Uint8Array(32), { name: "Ed25519" }, false, ["verify"]);
+    return true;
+  } catch (error) {
+    return false;
+  }
+}
+
+/** The instant of a witness's line (seconds), 0 for a log's; `Wrong` if the line is not by this key. */
+export async function checkLine(line, key, signed) {
+  const start = `— ${key.name} `;
+  need(line.startsWith(start), "bad_signature", { name: key.name });
+  const bytes = fromBase64(line.slice(start.length));
+  need(same(bytes.slice(0, 4), key.id), "bad_signature", { name: key.name });
+  const at = key.type === 4 ? 12 : 4;
+  let message = signed;
+  let time = 0;
+  if (key.type === 4) {
+    time = Number(new DataView(bytes.buffer).getBigUint64(4));
+    message = join(utf8(`cosignature/v1\ntime ${time}\n`), signed);
+  }
+  const public_ = await crypto.subtle.importKey("raw", key.key, { name: "Ed25519" }, false, ["verify"]);
+  const good = await crypto.subtle.verify({ name: "Ed25519" }, public_, bytes.slice(at), message);
+  need(good, "bad_signature", { name: key.name });
+  return time;
+}
+
+async function get(address) {
+  let answer = null;
+  try {
+    answer = await fetch(address);
+  } catch (error) {
+    throw new Wrong("no_server", { address });
+  }
+  need(answer.ok, "no_answer", { address, status: answer.status });
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** `x001/x234/067` (C2SP tlog-tiles). */
+function tileNumber(n) {
+  const parts = [String(n % 1000).padStart(3, "0")];
+  for (let rest = Math.floor(n / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
+    parts.unshift(`x${String(rest % 1000).padStart(3, "0")}`);
+  }
+  return parts.join("/");
+}
+
+/** The published log of this server at its newest checkpoint. */
+export class Log {
+  static async open() {
+    const log = new Log();
+    log.checkpoint = readCheckpoint(new TextDecoder().decode(await get("/log/checkpoint")));
+    log.size = log.checkpoint.size;
+    log.tiles = new Map();
+    return log;
+  }
+
+  /** A tile as wide as the checkpoint's tree has it: `kind` is a level or `entries`. */
+  tile(kind, n) {
+    const below = kind === "entries" ? 1 : 256 ** kind;
+    const width = Math.min(256, Math.floor(this.size / below) - n * 256);
+    const name = `/log/tile/${kind}/${tileNumber(n)}${width < 256 ? `.p/${width}` : ""}`;
+    if (!this.tiles.has(name)) this.tiles.set(name, get(name));
+    return this.tiles.get(name);
+  }
+
+  /** Hash of the full subtree `index` of 2^level leaves. */
+  async subtree(level, index) {
+    const within = level % 8;
+    const count = 2 ** within;
+    const first = index * count;
+    const bytes = await this.tile(Math.floor(level / 8), Math.floor(first / 256));
+    let hashes = [];
+    for (let i = first % 256; i < (first % 256) + count; i += 1) hashes.push(bytes.slice(32 * i, 32 * i + 32));
+    need(hashes.every((hash) => hash.length === 32), "short_tile");
+    while (hashes.length > 1) {
+      const pairs = [];
+      for (let i = 0; i < hashes.length; i += 2) pairs.push(nodeHash(hashes[i], hashes[i + 1]));
+      hashes = await Promise.all(pairs);
+    }
+    return hashes[0];
+  }
+
+  /** RFC 6962 hash over the leaves from `low` to `high`, where `low` is a multiple of what lies between. */
+  async range(low, high) {
+    const count = high - low;
+    const level = Math.ceil(Math.log2(count));
+    if (2 ** level === count) return this.subtree(level, low / count);
+    const middle = low + 2 ** (level - 1);
+    return nodeHash(await this.range(low, middle), await this.range(middle, high));
+  }
+
+  /** The root over the first `size` entries, by the tiles. */
+  root(size) {
+    return size === 0 ? sha256(new Uint8Array(0)) : this.range(0, size);
+  }
+
+  /** The inclusion proof of `index` in the checkpoint's tree, from the leaf up. */
+  async path(index, low = 0, high = this.size) {
+    if (high - low === 1) return [];
+    const middle = low + 2 ** (Math.ceil(Math.log2(high - low)) - 1);
+    return index < middle
+      ? [...(await this.path(index, low, middle)), await this.range(middle, high)]
+      : [...(await this.path(index, middle, high)), await this.range(low, middle)];
+  }
+
+  /** The bytes of an entry. */
+  async entry(index) {
+    const bytes = await this.tile("entries", Math.floor(index / 256));
+    const view = new DataView(bytes.buffer);
+    let at = 0;
+    for (let skip = index % 256; skip > 0 && at + 2 <= bytes.length; skip -= 1) at += 2 + view.getUint16(at);
+    need(at + 2 <= bytes.length, "short_tile");
+    const entry = bytes.slice(at + 2, at + 2 + view.getUint16(at));
+    need(entry.length === view.getUint16(at), "short_tile");
+    return entry;
+  }
+}
