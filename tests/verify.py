@@ -103,11 +103,11 @@ def check_files(m, members, entries):
     gone = {e["target"] for e in entries.values() if e["type"] == "erasure" and e["name"] == "photo"}
     for e in (e for index, e in entries.items() if index not in gone or e["type"] != "photo"):
         if e["type"] == "photo" and m["photos"] == "originals":
-            name = "photos/%s.%s" % (e["sha256"], ENDINGS[e["media_type"]])
-            photos.add(name)
+            photos.add(name := "photos/%s.%s" % (e["sha256"], ENDINGS[e["media_type"]]))
             need(files[name]["sha256"] == e["sha256"] and files[name]["bytes"] == e["bytes"], name)
         elif e["type"] == "photo" and ENDINGS.get(e["media_type"], "heic") != "heic":
-            photos.add("copies/%s.jpg" % e["sha256"])
+            photos.add(name := "copies/%s.jpg" % e["sha256"])
+            need(e.get("copy") in (None, files[name]["sha256"]), name)
         elif e["type"] == "export":
             name = "documents/timeline." + e["format"]
             documents.add(name)

@@ -1,7 +1,7 @@
 // A bundle (证据包), checked by its format's description (src/evidence/bundle.rs) from the file alone: the third reader
 // of it, after `jijia verify` and tests/verify.py. The file is read in slices; the largest thing in memory is one photo.
 import {
-  Wrong, canSign, checkLine, fromBase64, fromHex, hex, included, join, leafHash, need, readCheckpoint, readKey, same,
+  Wrong, checkLine, fromBase64, fromHex, hex, included, join, leafHash, need, readCheckpoint, readKey, same,
   sha256, utf8,
 } from "./verify-log.js";
 
@@ -124,7 +124,9 @@ async function checkFiles(m, members, entries, load, progress) {
         need(f && f.sha256 === e.sha256 && f.bytes === e.bytes, "b_file", { name });
         photos.push(name);
       } else if (ending && ending !== "heic") {
-        photos.push(`copies/${e.sha256}.jpg`);
+        const name = `copies/${e.sha256}.jpg`;
+        need(!e.copy || (files.has(name) && files.get(name).sha256 === e.copy), "b_file", { name });
+        photos.push(name);
       }
     } else if (e.type === "export") {
       const name = `documents/timeline.${e.format}`;
@@ -184,19 +186,16 @@ async function checkReadings(text, entries) {
 async function checkSignatures(checkpoint, keysText, say) {
   const keys = lines(keysText, SEAL[2]);
   need(keys.length === checkpoint.lines.length && new Set(keys).size === keys.length && keys.length > 0, "b_keys");
-  const able = await canSign();
   let log = null;
   for (let i = 0; i < keys.length; i += 1) {
     const key = await readKey(keys[i]);
     need(key.type === 4 || key.name === checkpoint.origin, "b_keys");
     if (key.type === 1) log = log || key;
-    if (!able) continue;
     const time = await checkLine(checkpoint.lines[i], key, checkpoint.signed);
     if (key.type === 4) say("good", "witnessed", { name: key.name, time: new Date(time * 1000).toISOString() });
   }
   need(log !== null, "b_keys");
-  if (able) say("good", "signed", { key: log.text });
-  else say("unknown", "cannot_sign", {});
+  say("good", "signed", { key: log.text });
   return log;
 }
 

@@ -57,7 +57,8 @@
 //!    law, the bytes with its `sha256` and length `bytes`. The ending follows from its `media_type`: `jpg`, `png`, `webp`, `heic` for
 //!    `image/jpeg`, `image/png`, `image/webp`, `image/heic`.
 //!    Or `copies/<sha256>.jpg` if it is `copies`: a re-encoded copy, without metadata, of the photo with that hash; for
-//!    every entry of type `photo` that is not `image/heic` and not erased by law.
+//!    every entry of type `photo` that is not `image/heic` and not erased by law. Where the entry has a `copy`, that is the
+//!    SHA-256 of the copy.
 //! 7. `documents/timeline.docx`, `.pdf`, `.xlsx`, those that were made: for every entry of type `export` the file whose
 //!    ending is the entry's `format` and whose hash is its `sha256`.
 //! 8. `seal/entry.json`: the bundle's own entry, made after all of the above: type `export`, `format` `zip`, `sha256` that
@@ -77,8 +78,8 @@
 //! # What a good bundle proves
 //! That each entry was in the log of the holder of that key, and all disclosed payloads, readings, originals and
 //! documents with it, unchanged since the log had the checkpoint's size; by a witness's line, at the latest at its time.
-//! Not that what they say is true; not that the choice of entries is complete; of a re-encoded copy only that it is the
-//! one that went into the bundle.
+//! Not that what they say is true; not that the choice of entries is complete; of a re-encoded copy that it is
+//! the one made when the photo came, or, where its entry has no `copy`, only the one that went into the bundle.
 
 pub mod archive;
 pub mod lines;

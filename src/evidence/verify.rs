@@ -77,6 +77,8 @@ pub struct Proved {
     pub readings: u64,
     /// Photos.
     pub photos: u64,
+    /// Of them, those whose entry names the viewers' copy.
+    pub copies: u64,
     /// Photos that a report names and that had not come.
     pub photos_missing: u64,
     /// Documents.

@@ -28,6 +28,8 @@ pub struct Shape {
     /// Bytes of all photos, about.
     pub photo_bytes: usize,
     pub photos: Photos,
+    /// Copies are those that their entries name.
+    pub honest: bool,
     pub witnesses: u8,
 }
 
@@ -128,6 +130,9 @@ impl Lake {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let types = ["image/jpeg", "image/png", "image/webp", "image/heic"];
         let media_type = types[self.random.usize(0..4)];
+        let made = if self.shape.honest { &bytes[..length / 2] } else { b"another" };
+        let copy =
+            (media_type != "image/heic" && self.random.bool()).then(|| hex::encode(Sha256::digest(made)));
         let entry = Entry::Photo {
             v: FORMAT,
             sha256: sha256.clone(),
@@ -136,7 +141,7 @@ impl Lake {
             received_at: "2026-07-14T01:02:03.456Z".parse().unwrap(),
             width: None,
             height: None,
-            copy: None,
+            copy: copy.clone(),
         };
         let index = self.add(entry.to_bytes().unwrap(), taken);
         if taken && self.random.u8(0..8) == 0 {

@@ -11,8 +11,15 @@ use jijia::evidence::verify::{Trusted, Verdict, verify};
 use crate::bundle_sample::{Made, ORIGIN, Shape, make};
 use crate::cli::jijia;
 
-pub const SMALL: Shape =
-    Shape { seed: 7, log: 9, permille: 700, photo_bytes: 60, photos: Photos::Originals, witnesses: 1 };
+pub const SMALL: Shape = Shape {
+    seed: 7,
+    log: 9,
+    permille: 700,
+    photo_bytes: 60,
+    photos: Photos::Originals,
+    honest: true,
+    witnesses: 1,
+};
 
 /// The exit code of the verifier in this process.
 pub fn code(zip: &[u8]) -> u8 {
@@ -49,6 +56,7 @@ fn good_bundles_of_every_shape_raise_no_alarm() {
             permille: random.u64(0..=1000),
             photo_bytes: random.usize(0..20_000),
             photos: if random.bool() { Photos::Originals } else { Photos::Copies },
+            honest: true,
             witnesses: random.u8(0..3),
         });
         let zip = made.zip();
@@ -63,6 +71,21 @@ fn good_bundles_of_every_shape_raise_no_alarm() {
     // What was erased by law, and what is not disclosed, breaks no proof.
     assert!(erased > 0 && withheld > 0, "{erased}, {withheld}");
     println!("{rounds} good bundles, no false alarm (95 %: below 3/{rounds})");
+}
+
+/// Sealed by the log's own key, and yet found.
+#[test]
+fn a_copy_that_is_not_the_one_its_entry_names_is_found() {
+    let shape = Shape { log: 40, permille: 1000, photo_bytes: 4000, photos: Photos::Copies, ..SMALL };
+    let zip = make(Shape { honest: false, ..shape }).zip();
+    let found = codes(&verify(&zip[..], &Trusted::default()).unwrap());
+    assert!(!found.is_empty() && found.iter().all(|code| *code == "copy"), "{found:?}");
+    assert_eq!(python(&zip, &[]), 1);
+    let zip = make(shape).zip();
+    let verdict = verify(&zip[..], &Trusted::default()).unwrap();
+    let Verdict::Good(proved) = &verdict else { panic!("{}", verdict.words()) };
+    assert!(proved.copies > 0 && verdict.words().contains("副本哈希在条目里"), "{}", verdict.words());
+    assert_eq!(python(&zip, &[]), 0);
 }
 
 #[test]

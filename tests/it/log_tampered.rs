@@ -249,7 +249,7 @@ async fn a_service_that_may_not_sign_takes_reports_and_says_what_to_do() {
     );
     let page = service.get("/").await.text().to_owned();
     assert!(page.contains("存证签名已暂停") && page.contains("找不到看护文件"), "{page}");
-    assert!(service.get("/?lang=en").await.text().contains("Signing of the log has stopped"));
+    assert!(service.get("/?lang=en").await.text().contains("nothing is signed"));
     let proof = service.get(&format!("/api/v1/log/proofs/{}", receipt["index"])).await.problem(503, "");
     assert!(proof["detail"].as_str().unwrap().contains("is missing"), "{proof}");
 

@@ -66,7 +66,12 @@ async function ask(page, { text, file, key = "" }) {
 
 exports.verify = async function verify(browser, base, say, keep) {
   const rows = (await (await get(`${base}/api/v1/timeline?outfall=JJH-PK-0003&limit=1`)).json()).rows;
-  const { index, leaf_hash: leaf } = rows.find((row) => row.row === "sighting").entry;
+  const seen = rows.find((row) => row.row === "sighting");
+  const { index, leaf_hash: leaf } = seen.entry;
+  // The newest version of the report: its entry may be a correction of another id and time.
+  const report = await (await get(`${base}/api/v1/reports/${seen.id}`)).json();
+  const entry = JSON.parse(report.versions[report.versions.length - 1].canonical);
+  const receipt = { id: entry.id, index, leaf_hash: leaf, received_at: entry.received_at };
   const proof = await (await get(`${base}/api/v1/log/proofs/${index}`)).text();
   const checkpoint = await (await get(`${base}/log/checkpoint`)).text();
   const { key } = await (await get(`${base}/api/v1/log/key`)).json();
@@ -81,7 +86,11 @@ exports.verify = async function verify(browser, base, say, keep) {
   const [origin, size, root] = paper.split("\n");
   const digit = (bytes) => bytes.indexOf(Buffer.from('"received_at":"')) + 16;
   const cases = [
-    ["a receipt", { text: JSON.stringify({ id: "x", index, leaf_hash: leaf }) }, "good", "included"],
+    ["a receipt", { text: JSON.stringify(receipt) }, "good", "included"],
+    ["a receipt with an older date", { text: JSON.stringify({ ...receipt, received_at: "2026-01-01T00:00:00Z" }) }, "bad",
+      "other_field"],
+    ["a receipt under another id", { text: JSON.stringify({ ...receipt, id: seen.id.replace(/^./, "0") + "0" }) }, "bad",
+      "other_field"],
     ["a receipt as two numbers", { text: `${index}, ${leaf}` }, "good", "included"],
     ["a proof file", { text: proof }, "good", "proof_signed"],
     ["a proof file by the key that was given", { text: proof, key }, "good", "signed_given"],

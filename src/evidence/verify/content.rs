@@ -40,6 +40,8 @@ enum Kind {
         sha256: String,
         bytes: u64,
         media_type: String,
+        /// Of the viewers' copy; an entry from before it said so has none.
+        copy: Option<String>,
     },
     Observations {
         count: u64,
@@ -107,6 +109,14 @@ fn read_entry(line: &[u8]) -> Option<(Kind, BTreeMap<String, Hash>)> {
     Some((kind, open.collect::<Option<_>>()?))
 }
 
+/// What an entry says of a photo.
+struct PhotoFact<'a> {
+    sha256: &'a str,
+    bytes: u64,
+    media_type: &'a str,
+    copy: Option<&'a str>,
+}
+
 /// The entries, ascending by index.
 #[derive(Debug)]
 pub(super) struct Facts(pub(super) Vec<Fact>);
@@ -125,12 +135,14 @@ impl Facts {
         erased.collect()
     }
 
-    /// Those that are not erased: hash, length, media type.
-    fn photos(&self) -> impl Iterator<Item = (&str, u64, &str)> {
+    /// Those that are not erased.
+    fn photos(&self) -> impl Iterator<Item = PhotoFact<'_>> {
         let erased = self.erased();
         let here = self.0.iter().filter(move |f| !erased.contains(&(f.index, ERASED_PHOTO)));
         here.filter_map(|f| match &f.kind {
-            Kind::Photo { sha256, bytes, media_type } => Some((sha256.as_str(), *bytes, media_type.as_str())),
+            Kind::Photo { sha256, bytes, media_type, copy } => {
+                Some(PhotoFact { sha256, bytes: *bytes, media_type, copy: copy.as_deref() })
+            }
             _ => None,
         })
     }
@@ -143,7 +155,7 @@ impl Facts {
     }
 
     pub(super) fn photo_members(&self, form: Photos) -> BTreeSet<String> {
-        self.photos().filter_map(|(sha256, _, media_type)| form.member(sha256, media_type)).collect()
+        self.photos().filter_map(|p| form.member(p.sha256, p.media_type)).collect()
     }
 
     pub(super) fn document_members(&self) -> Vec<String> {
@@ -155,12 +167,17 @@ impl Facts {
     pub(super) fn compare_files(&self, manifest: &Manifest, found: &mut Found) {
         let files: BTreeMap<&str, (&str, u64)> =
             manifest.files.iter().map(|f| (f.name.as_str(), (f.sha256.as_str(), f.bytes))).collect();
-        if manifest.photos == Photos::Originals {
-            for (sha256, bytes, media_type) in self.photos() {
-                let name = manifest.photos.member(sha256, media_type).unwrap_or_default();
-                if files.get(name.as_str()) != Some(&(sha256, bytes)) {
+        for photo in self.photos() {
+            let Some(name) = manifest.photos.member(photo.sha256, photo.media_type) else { continue };
+            let file = files.get(name.as_str());
+            match manifest.photos {
+                Photos::Originals if file != Some(&(photo.sha256, photo.bytes)) => {
                     found.add("photo", format!("照片 {name} 不是条目所记的原件"));
                 }
+                Photos::Copies if photo.copy.is_some() && file.map(|f| f.0) != photo.copy => {
+                    found.add("copy", format!("照片 {name} 不是条目所记的副本"));
+                }
+                _ => {}
             }
         }
         for (format, sha256) in self.exports() {
@@ -178,7 +195,8 @@ impl Facts {
         proved.withheld = open().count() as u64 - payloads_erased;
         let photos_erased = erased.iter().filter(|(_, name)| *name == ERASED_PHOTO).count() as u64;
         proved.erased = payloads_erased + photos_erased;
-        let here: BTreeSet<&str> = self.photos().map(|(sha256, ..)| sha256).collect();
+        let here: BTreeSet<&str> = self.photos().map(|p| p.sha256).collect();
+        proved.copies = self.photos().filter(|p| p.copy.is_some()).count() as u64;
         let named: BTreeSet<&str> = self
             .0
             .iter()

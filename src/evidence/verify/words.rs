@@ -68,9 +68,12 @@ fn content(p: &Proved) -> Vec<Line> {
         );
         lines.push(("内容 [counts]", counts));
         if m.photos == Photos::Copies && p.photos > 0 {
-            let words =
-                "照片为重新编码的副本：只证明它就是放进本包的那一份，不证明它与原件一致；原件的哈希在条目里";
-            lines.push(("未证 [copies]", words.to_owned()));
+            let of_entries =
+                format!("其中 {} 张的副本哈希在条目里，证明它就是照片入库时制作的那一份", p.copies);
+            let words = format!(
+                "照片为重新编码的副本，不证明它与原件画面一致（原件的哈希在条目里）；{of_entries}，其余只证明是放进本包的那一份"
+            );
+            lines.push(("未证 [copies]", words));
         }
     }
     if p.erased > 0 {
