@@ -7,6 +7,7 @@
 
 mod broker;
 mod documents;
+mod evidence;
 mod figures;
 mod geotag;
 mod http;
@@ -55,13 +56,14 @@ enum Outcome {
 type Bench = fn(&mut Session) -> Result<Outcome, Fault>;
 
 /// `memory` stands last: it sums up what the others saw.
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("reports", reports::run),
     ("mqtt", mqtt::run),
     ("realdata", realdata::run),
     ("geotag", geotag::run),
     ("timeline", timeline::run),
     ("documents", documents::run),
+    ("evidence", evidence::run),
     ("memory", memory::run),
 ];
 

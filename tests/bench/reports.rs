@@ -72,7 +72,7 @@ fn check(connection: &mut Connection, reports: u64) -> Result<(), Fault> {
 }
 
 /// Posts `count` reports over all connections; each must be answered 201. Time in all, and of each.
-fn post_all(service: &Service, first: u64, count: usize) -> Result<(Duration, Vec<Duration>), Fault> {
+pub fn post_all(service: &Service, first: u64, count: usize) -> Result<(Duration, Vec<Duration>), Fault> {
     let place = jijia::lake::load::embedded();
     let now = Timestamp::now();
     let requests: Vec<Vec<u8>> = (first..first + count as u64)
