@@ -4,3 +4,4 @@
 pub mod influx;
 mod line;
 mod status;
+mod target;

@@ -170,7 +170,7 @@ struct Audit<'a> {
 
 /// A key that is missing or damaged shows in the checkpoints.
 fn read_key(dir: &Path) -> Option<VerifierKey> {
-    let secret = std::fs::read_to_string(dir.join(super::backup::KEY)).ok()?;
+    let secret = std::fs::read_to_string(dir.join(super::KEY)).ok()?;
     Some(secret.trim_end().parse::<SignerKey>().ok()?.verifier().clone())
 }
 

@@ -22,15 +22,14 @@ use self::photos::{Copied, copy_photo, each_photo, is_erased};
 use super::audit::{Finding, KnownHead, Options, audit_database, open_reading};
 use super::pace::Pace;
 use super::tx::store_error;
-use super::{SCHEMA, by_hash, sync_dir};
+use super::{KEY, SCHEMA, by_hash, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Head;
 use crate::lake::Place;
 
 /// The manifest's name.
 pub const MANIFEST: &str = "manifest.json";
-/// The log's signing key in the data directory, and the one that is to follow it.
-pub(super) const KEY: &str = "log.key";
+/// The log's signing key that is to follow the present one.
 const NEXT_KEY: &str = "log.key.next";
 /// The version of the backup's form.
 const FORMAT: u8 = 1;

@@ -50,6 +50,8 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
 ];
+/// The log's signing key in the data directory.
+const KEY: &str = "log.key";
 /// The schema from which on every dead letter stands under an entry.
 const DEAD_UNDER_ENTRIES: i64 = 3;
 
