@@ -20,8 +20,10 @@ use crate::lake::{Geotag, Place};
 
 pub use checks::{check_id, check_person, check_photos, check_sha256, check_text};
 use clock::settle_time;
-pub(super) use clock::{DRIFT_SHOWN, clock_offset};
-pub use position::{Position, PositionSource, check_position, locate, read_position};
+pub(super) use clock::{DRIFT_SHOWN, check_seen, clock_offset};
+pub use position::{
+    Position, PositionSource, check_position, check_ring, check_whereabouts, locate, settle_position,
+};
 
 /// Longest note, characters.
 pub(super) const NOTE_MAX: usize = 4000;
@@ -231,26 +233,14 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
 
 /// Checks what a record says and finds where it lies.
 fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result<Option<Geotag>> {
-    let geotag = match (&record.position, &record.no_position) {
-        (Some(position), None) => Some(check_position(position, locator).map_err(|e| e.under("position"))?),
-        (None, Some(reason)) if !reason.trim().is_empty() => {
-            check_text("no_position", Some(reason), 200)?;
-            None
-        }
-        (Some(_), Some(_)) => {
-            return Err(Error::invalid("no_position", "is given beside `position`; allowed: one of the two"));
-        }
-        (None, _) => {
-            return Err(Error::invalid(
-                "position",
-                "is missing; give it, or the reason for none in `no_position`",
-            ));
-        }
-    };
+    check_whereabouts(record)?;
+    let at = |p| check_position(p, locator).map_err(|e| e.under("position"));
+    let geotag = record.position.as_ref().map(at).transpose()?;
     if let Some(code) = &record.outfall {
         check_outfall(code, place)?;
     }
     check_forms(record)?;
+    check_ring(record, locator)?;
     check_photos("photos", &record.photos)?;
     Ok(geotag)
 }

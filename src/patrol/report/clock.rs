@@ -43,17 +43,23 @@ pub(super) fn settle_time(
         Some(o) => observed_at.checked_sub(o).map_err(|e| Error::invalid("observed_at", e.to_string()))?,
         None => observed_at,
     };
+    check_seen(observed_at, seen_at, now)?;
+    Ok((seen_at, offset.map(|o| o.as_secs())))
+}
+
+/// Checks when something was seen, `given` as `seen_at`: after 2000, and no later than an ordinary clock's error from now.
+pub(in crate::patrol) fn check_seen(given: Timestamp, seen_at: Timestamp, now: Timestamp) -> Result<()> {
     if seen_at.duration_since(now) > DRIFT_SHOWN {
         return Err(Error::invalid(
             "observed_at",
-            format!("{observed_at} is in the future; allowed: up to the server's time, {now}"),
+            format!("{given} is in the future; allowed: up to the server's time, {now}"),
         ));
     }
     if seen_at.as_millisecond() < EARLIEST_MS {
         return Err(Error::invalid(
             "observed_at",
-            format!("{observed_at} is before 2000-01-01; is the clock set?"),
+            format!("{given} is before 2000-01-01; is the clock set?"),
         ));
     }
-    Ok((seen_at, offset.map(|o| o.as_secs())))
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Record;
+use super::{Record, check_text};
 use crate::error::{Error, Result};
 use crate::lake::geotag::Locator;
 use crate::lake::{Crs, Geotag, Wgs84, crs};
@@ -53,43 +53,82 @@ pub fn locate(record: &Record, locator: &Locator) -> Option<Geotag> {
     Some(locator.geotag(at, given.accuracy_m))
 }
 
-/// What a position says, in WGS-84.
+/// Checks a position, and says it in WGS-84.
 ///
 /// # Errors
-/// `Invalid` without the prefix `position`; the caller says where it stands.
-pub fn read_position(given: &Position) -> Result<Wgs84> {
+/// `Invalid` without the prefix `position`; a device's own fix is refused only where it is no position at all.
+pub fn settle_position(given: &Position, locator: &Locator) -> Result<Wgs84> {
     for (field, value) in [("accuracy_m", given.accuracy_m), ("fix_age_s", given.fix_age_s)] {
         if value.is_some_and(|v| !v.is_finite() || v < 0.0) {
             return Err(Error::invalid(field, "must be a number from 0"));
         }
     }
-    crs::to_wgs84(given.crs, given.lng, given.lat)
+    settle_point(given.crs, [given.lng, given.lat], given.source, locator)
+}
+
+fn settle_point(from: Crs, [lng, lat]: [f64; 2], source: PositionSource, locator: &Locator) -> Result<Wgs84> {
+    let swapped = || crs::to_wgs84(from, lat, lng).is_ok_and(|s| locator.in_neighbourhood(s));
+    let hint = || if swapped() { "; latitude and longitude are swapped?" } else { "" };
+    let at = crs::to_wgs84(from, lng, lat).map_err(|e| match e {
+        Error::Invalid { field, message } => Error::Invalid { field, message: message + hint() },
+        other => other,
+    })?;
+    // A device's own fix is evidence of what the device said, however wild; a typed one is a slip to be mended now.
+    if source != PositionSource::Device && !locator.in_neighbourhood(at) {
+        return Err(Error::invalid(
+            "lat",
+            format!(
+                "{lat}, {lng} lies outside the neighbourhood of the lake{}; allowed: within the place's \
+                 neighbourhood, in the reference system that `crs` names",
+                hint()
+            ),
+        ));
+    }
+    Ok(at)
 }
 
 /// Checks a position and finds where it lies.
 ///
 /// # Errors
-/// `Invalid` without the prefix `position`; a device's own fix is refused only where it is no position at all.
+/// As [`settle_position`].
 pub fn check_position(given: &Position, locator: &Locator) -> Result<Geotag> {
-    let swapped =
-        || crs::to_wgs84(given.crs, given.lat, given.lng).is_ok_and(|s| locator.in_neighbourhood(s));
-    let hint = || if swapped() { "; latitude and longitude are swapped?" } else { "" };
-    let at = read_position(given).map_err(|e| match e {
-        Error::Invalid { field, message } => Error::Invalid { field, message: message + hint() },
-        other => other,
-    })?;
-    // A device's own fix is evidence of what the device said, however wild; a typed one is a slip to be mended now.
-    if given.source != PositionSource::Device && !locator.in_neighbourhood(at) {
-        return Err(Error::invalid(
-            "lat",
-            format!(
-                "{}, {} lies outside the neighbourhood of the lake{}; allowed: within the place's \
-                 neighbourhood, in the reference system that `crs` names",
-                given.lat,
-                given.lng,
-                hint()
-            ),
-        ));
+    Ok(locator.geotag(settle_position(given, locator)?, given.accuracy_m))
+}
+
+/// Checks that there is a position or the reason for none, and not both.
+///
+/// # Errors
+/// `Invalid` on `position` or `no_position`.
+pub fn check_whereabouts(record: &Record) -> Result<()> {
+    match (&record.position, &record.no_position) {
+        (Some(_), None) => Ok(()),
+        (None, Some(reason)) if !reason.trim().is_empty() => check_text("no_position", Some(reason), 200),
+        (Some(_), Some(_)) => {
+            Err(Error::invalid("no_position", "is given beside `position`; allowed: one of the two"))
+        }
+        (None, _) => {
+            Err(Error::invalid("position", "is missing; give it, or the reason for none in `no_position`"))
+        }
     }
-    Ok(locator.geotag(at, given.accuracy_m))
+}
+
+/// Checks where the drawn patch lies: it has the reference system of the position, and was drawn by a person.
+///
+/// # Errors
+/// `Invalid` on `hyacinth.polygon` without a position, on its vertex (`hyacinth.polygon[3]`) outside the neighbourhood.
+pub fn check_ring(record: &Record, locator: &Locator) -> Result<()> {
+    let Some(ring) = record.hyacinth.as_ref().and_then(|form| form.polygon.as_ref()) else { return Ok(()) };
+    let Some(position) = &record.position else {
+        return Err(Error::invalid(
+            "hyacinth.polygon",
+            "has the reference system of `position`, which is not there; allowed: a ring beside a position",
+        ));
+    };
+    for (i, point) in ring.iter().enumerate() {
+        settle_point(position.crs, *point, PositionSource::Map, locator).map_err(|e| match e {
+            Error::Invalid { message, .. } => Error::invalid(format!("hyacinth.polygon[{i}]"), message),
+            other => other,
+        })?;
+    }
+    Ok(())
 }
