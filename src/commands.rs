@@ -1,5 +1,6 @@
 //! The commands that keep something running or bring something in.
 
+pub mod dead_letters;
 mod log;
 mod parts;
 mod signals;

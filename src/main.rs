@@ -56,6 +56,8 @@ enum Command {
     Audit(custody::AuditArgs),
     /// Erase by law (依法删除) a payload or a photo; its entry and every proof stay.
     Redact(custody::RedactArgs),
+    /// List what could not become observations: when, from where, why, and how it begins.
+    DeadLetters(commands::dead_letters::DeadLetterArgs),
     /// The evidence log's key and tiles.
     #[command(subcommand)]
     Log(commands::LogCommand),
@@ -171,6 +173,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Redact(args) => custody::redact(args, &config).await,
+        Command::DeadLetters(args) => commands::dead_letters::list(&args, &config).await,
         Command::Import(import) => commands::import(import, &config).await,
         Command::Witness(options) => commands::witness(options).await.map(|()| ExitCode::SUCCESS),
         Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
@@ -262,6 +265,14 @@ fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// A slip in the path must not become a paper that says "nothing was reported".
+fn check_data(dir: &Path) -> Result<()> {
+    if dir.join("jijia.db").is_file() {
+        return Ok(());
+    }
+    Err(Error::invalid("data.dir", format!("{} holds no jijia.db; allowed: a data directory", dir.display())))
+}
+
 async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
     let query = jijia::web::pages::query::TimelineQuery {
         outfall: args.outfall.unwrap_or_default(),
@@ -276,13 +287,7 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
     let filter: Filter = query.filter()?;
     let place = Arc::new(load_place(config)?);
     let dir = &config.data.dir;
-    if !dir.join("jijia.db").is_file() {
-        // A slip in the path must not become a paper that says "nothing was reported".
-        return Err(Error::invalid(
-            "data.dir",
-            format!("{} holds no jijia.db; allowed: a data directory", dir.display()),
-        ));
-    }
+    check_data(dir)?;
     let store = Store::open(dir, Opener::Tool, Clock::System).await?;
     let rules = rules(config);
     let ending = args.output.extension().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Corrections: another version of a report beside the old one. Parsed once, then trusted.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -9,9 +9,8 @@ use super::ReportKind;
 use super::form::{HyacinthForm, SewageForm};
 use super::report::{
     NOTE_MAX, Person, Position, Record, check_forms, check_id, check_outfall, check_person, check_photos,
-    check_position, check_text, locate, parse_json,
+    check_position, check_ring, check_seen, check_text, check_whereabouts, locate, parse_json,
 };
-use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Place};
@@ -40,26 +39,87 @@ impl CorrectionAction {
     }
 }
 
-/// The fields a correction may change; what is absent stays.
+/// What a correction does to a field that a report may be without.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Change<T> {
+    /// Absent: it stays.
+    #[default]
+    Keep,
+    /// `null`: it is taken away.
+    Clear,
+    /// Another value.
+    To(T),
+}
+
+impl<T> Change<T> {
+    fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+
+    fn as_value(&self) -> Option<&T> {
+        match self {
+            Self::To(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+}
+
+impl<T: Clone> Change<T> {
+    /// Makes the change, and says whether it is one: what is not there cannot be taken away.
+    fn make(&self, field: &mut Option<T>) -> bool {
+        match self {
+            Self::Keep => false,
+            Self::Clear => field.take().is_some(),
+            Self::To(value) => {
+                *field = Some(value.clone());
+                true
+            }
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for Change<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.as_value().serialize(to)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(from)?.map_or(Self::Clear, Self::To))
+    }
+}
+
+/// The fields a correction may change; what is absent stays. `null` takes away a position, the reason for none, or a
+/// form; elsewhere it is as absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Amendment {
     /// Another kind.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub kind: Option<ReportKind>,
-    /// Another position.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub position: Option<Position>,
-    /// Another time; the true one, nothing is taken off it.
+    /// Another position, in place of the one before or of the reason for none; `null`, with `no_position`: none can be
+    /// said after all. With another reference system the drawn patch has to be given anew.
+    #[serde(skip_serializing_if = "Change::is_keep", default)]
+    #[schema(value_type = Option<Position>)]
+    pub position: Change<Position>,
+    /// Why there is no position; where there is one it goes with `position: null`. `null`, with `position`, takes the
+    /// reason away; a position alone does so, too.
+    #[serde(skip_serializing_if = "Change::is_keep", default)]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    pub no_position: Change<String>,
+    /// Another time; the true one, nothing is taken off it. As in a report, up to two minutes ahead of the server.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub observed_at: Option<Timestamp>,
-    /// The form, whole.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub sewage: Option<SewageForm>,
-    /// The form, whole.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub hyacinth: Option<HyacinthForm>,
+    /// The form, whole, in place of the other one; `null` takes it away.
+    #[serde(skip_serializing_if = "Change::is_keep", default)]
+    #[schema(value_type = Option<SewageForm>)]
+    pub sewage: Change<SewageForm>,
+    /// The form, whole, in place of the other one; `null` takes it away.
+    #[serde(skip_serializing_if = "Change::is_keep", default)]
+    #[schema(value_type = Option<HyacinthForm>)]
+    pub hyacinth: Change<HyacinthForm>,
     /// The note, whole.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
@@ -164,27 +224,14 @@ fn amended(
         new.kind = kind;
         changed.push("kind");
     }
-    if let Some(position) = &a.position {
-        check_position(position, locator).map_err(|e| e.under("position"))?;
-        new.position = Some(position.clone());
-        new.no_position = None;
-        changed.push("position");
-    }
+    let moved = move_to(&mut new, a, locator)?;
+    changed.extend(moved.then_some("position"));
     if let Some(at) = a.observed_at {
-        if at > received_at || at.as_millisecond() < EARLIEST_MS {
-            return Err(Error::invalid("observed_at", "must lie between 2000 and now"));
-        }
+        check_seen(at, at, received_at)?;
         (new.observed_at, new.seen_at, new.clock_offset_s) = (at, at, None);
         changed.push("observed_at");
     }
-    if let Some(form) = &a.sewage {
-        (new.sewage, new.hyacinth) = (Some(form.clone()), None);
-        changed.push("sewage");
-    }
-    if let Some(form) = &a.hyacinth {
-        (new.hyacinth, new.sewage) = (Some(form.clone()), None);
-        changed.push("hyacinth");
-    }
+    changed.extend(fill_in(&mut new, a));
     if a.note.is_some() {
         changed.push("note");
     }
@@ -193,6 +240,54 @@ fn amended(
         check_photos("photos", &new.photos)?;
         changed.push("photos");
     }
+    if changed.is_empty() {
+        return Err(Error::invalid("", "takes away what is not there; allowed: at least one change"));
+    }
     check_forms(&new)?;
+    // A patch that this correction does not touch stays, whatever place it would be held to today.
+    if a.hyacinth.as_value().is_some() || (moved && new.position.is_none()) {
+        check_ring(&new, locator)?;
+    }
     Ok((new, changed))
+}
+
+/// Gives the record another position, or the reason for none.
+fn move_to(new: &mut Record, a: &Amendment, locator: &Locator) -> Result<bool> {
+    let before = new.position.as_ref().map(|p| p.crs);
+    let (moved, said) = (a.position.make(&mut new.position), a.no_position.make(&mut new.no_position));
+    if let Some(position) = a.position.as_value() {
+        check_position(position, locator).map_err(|e| e.under("position"))?;
+        if a.no_position.is_keep() {
+            new.no_position = None;
+        }
+        let ring = new.hyacinth.as_ref().is_some_and(|form| form.polygon.is_some());
+        if ring && a.hyacinth.is_keep() && before.unwrap_or_default() != position.crs {
+            return Err(Error::invalid(
+                "position.crs",
+                "is another one than that of the drawn patch; allowed: the same, or `hyacinth` with its polygon anew",
+            ));
+        }
+    }
+    if moved || said {
+        check_whereabouts(new)?;
+    }
+    Ok(moved || said)
+}
+
+/// Fills in or takes away the forms; one that is given alone stands in place of the other.
+fn fill_in(new: &mut Record, a: &Amendment) -> Vec<&'static str> {
+    let mut changed = Vec::new();
+    if a.sewage.make(&mut new.sewage) {
+        changed.push("sewage");
+        if a.sewage.as_value().is_some() && a.hyacinth.is_keep() {
+            new.hyacinth = None;
+        }
+    }
+    if a.hyacinth.make(&mut new.hyacinth) {
+        changed.push("hyacinth");
+        if a.hyacinth.as_value().is_some() && a.sewage.is_keep() {
+            new.sewage = None;
+        }
+    }
+    changed
 }

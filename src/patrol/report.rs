@@ -1,6 +1,10 @@
 //! A report: what the phone, an import or a script sends, and the record it becomes. Parsed once, then trusted.
 
-use jiff::{SignedDuration, Timestamp};
+mod checks;
+mod clock;
+mod position;
+
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,57 +13,20 @@ use uuid::Uuid;
 
 use super::ReportKind;
 use super::form::{HyacinthForm, SewageForm};
-use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
-use crate::lake::{Crs, Geotag, Place, Wgs84, crs};
+use crate::lake::{Geotag, Place};
+
+pub use checks::{check_id, check_person, check_photos, check_sha256, check_text};
+use clock::settle_time;
+pub(super) use clock::{DRIFT_SHOWN, check_seen, clock_offset};
+pub use position::{
+    Position, PositionSource, check_position, check_ring, check_whereabouts, locate, settle_position,
+};
 
 /// Longest note, characters.
 pub(super) const NOTE_MAX: usize = 4000;
-/// Most photos of one report.
-const PHOTOS_MAX: usize = 20;
-/// A phone clock this far off is kept and flagged; beyond it nothing can be said about when it was seen.
-const DRIFT_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Less than this is the ordinary error of a phone clock and is not taken off.
-pub(super) const DRIFT_SHOWN: SignedDuration = SignedDuration::from_mins(2);
-
-/// Where a position came from; decides whether a wild one is refused or kept and flagged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PositionSource {
-    /// The phone's own fix: kept whatever it says.
-    #[default]
-    Device,
-    /// Picked on a map.
-    Map,
-    /// Typed.
-    Typed,
-    /// From a file.
-    Imported,
-}
-
-/// A position as given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Position {
-    /// Degrees east, in `crs`.
-    pub lng: f64,
-    /// Degrees north, in `crs`.
-    pub lat: f64,
-    /// Reference system; never guessed.
-    #[schema(value_type = String)]
-    pub crs: Crs,
-    /// Radius of the accuracy circle, metres.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub accuracy_m: Option<f64>,
-    /// Where it came from.
-    #[serde(default)]
-    pub source: PositionSource,
-    /// Age of the fix when the shutter was pressed, seconds.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub fix_age_s: Option<f64>,
-}
 
 /// Who: an opaque id for the log, and the name, which is kept apart under a salt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -266,26 +233,14 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
 
 /// Checks what a record says and finds where it lies.
 fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result<Option<Geotag>> {
-    let geotag = match (&record.position, &record.no_position) {
-        (Some(position), None) => Some(check_position(position, locator).map_err(|e| e.under("position"))?),
-        (None, Some(reason)) if !reason.trim().is_empty() => {
-            check_text("no_position", Some(reason), 200)?;
-            None
-        }
-        (Some(_), Some(_)) => {
-            return Err(Error::invalid("no_position", "is given beside `position`; allowed: one of the two"));
-        }
-        (None, _) => {
-            return Err(Error::invalid(
-                "position",
-                "is missing; give it, or the reason for none in `no_position`",
-            ));
-        }
-    };
+    check_whereabouts(record)?;
+    let at = |p| check_position(p, locator).map_err(|e| e.under("position"));
+    let geotag = record.position.as_ref().map(at).transpose()?;
     if let Some(code) = &record.outfall {
         check_outfall(code, place)?;
     }
     check_forms(record)?;
+    check_ring(record, locator)?;
     check_photos("photos", &record.photos)?;
     Ok(geotag)
 }
@@ -312,14 +267,6 @@ pub fn check_forms(record: &Record) -> Result<()> {
     }
 }
 
-/// Where an accepted record lies by a place, however far from it: what was taken once is not refused later.
-#[must_use]
-pub fn locate(record: &Record, locator: &Locator) -> Option<Geotag> {
-    let given = record.position.as_ref()?;
-    let at = crs::to_wgs84(given.crs, given.lng, given.lat).ok()?;
-    Some(locator.geotag(at, given.accuracy_m))
-}
-
 /// A code of the place's outfalls.
 ///
 /// # Errors
@@ -330,167 +277,4 @@ pub fn check_outfall(code: &str, place: &Place) -> Result<()> {
     }
     let known: Vec<&str> = place.outfalls.iter().take(20).map(|o| o.code.as_str()).collect();
     Err(Error::invalid("outfall", format!("`{code}` is not known; allowed: {}", known.join(", "))))
-}
-
-/// What a position says, in WGS-84.
-///
-/// # Errors
-/// `Invalid` without the prefix `position`; the caller says where it stands.
-pub fn read_position(given: &Position) -> Result<Wgs84> {
-    for (field, value) in [("accuracy_m", given.accuracy_m), ("fix_age_s", given.fix_age_s)] {
-        if value.is_some_and(|v| !v.is_finite() || v < 0.0) {
-            return Err(Error::invalid(field, "must be a number from 0"));
-        }
-    }
-    crs::to_wgs84(given.crs, given.lng, given.lat)
-}
-
-/// Checks a position and finds where it lies.
-///
-/// # Errors
-/// `Invalid` without the prefix `position`; a device's own fix is refused only where it is no position at all.
-pub fn check_position(given: &Position, locator: &Locator) -> Result<Geotag> {
-    let swapped =
-        || crs::to_wgs84(given.crs, given.lat, given.lng).is_ok_and(|s| locator.in_neighbourhood(s));
-    let hint = || if swapped() { "; latitude and longitude are swapped?" } else { "" };
-    let at = read_position(given).map_err(|e| match e {
-        Error::Invalid { field, message } => Error::Invalid { field, message: message + hint() },
-        other => other,
-    })?;
-    // A device's own fix is evidence of what the device said, however wild; a typed one is a slip to be mended now.
-    if given.source != PositionSource::Device && !locator.in_neighbourhood(at) {
-        return Err(Error::invalid(
-            "lat",
-            format!(
-                "{}, {} lies outside the neighbourhood of the lake{}; allowed: within the place's \
-                 neighbourhood, in the reference system that `crs` names",
-                given.lat,
-                given.lng,
-                hint()
-            ),
-        ));
-    }
-    Ok(locator.geotag(at, given.accuracy_m))
-}
-
-/// Phone clock minus server clock, where it is known and over two minutes.
-///
-/// With the clock at sending the offset is plain. Without it only a phone that is ahead betrays itself: its body was
-/// written "later" than it arrived. A phone that is behind cannot be told from a report that waited for a network.
-pub(super) fn clock_offset(
-    device_at: Option<Timestamp>,
-    arrival: &Arrival<'_>,
-) -> Result<Option<SignedDuration>> {
-    let now = arrival.received_at;
-    let clock = arrival.sent_at.or(device_at.filter(|d| *d > now));
-    let offset = clock.map(|clock| clock.duration_since(now)).filter(|o| o.abs() >= DRIFT_SHOWN);
-    if let Some(drift) = offset.filter(|o| o.abs() > DRIFT_MAX) {
-        return Err(Error::invalid(
-            "device_at",
-            format!("the device clock is off by {} days; allowed: up to 30 days", drift.as_hours() / 24),
-        ));
-    }
-    Ok(offset)
-}
-
-/// Takes the phone clock's offset off, where it is known.
-fn settle_time(
-    observed_at: Timestamp,
-    device_at: Option<Timestamp>,
-    arrival: &Arrival<'_>,
-) -> Result<(Timestamp, Option<i64>)> {
-    let now = arrival.received_at;
-    let offset = clock_offset(device_at, arrival)?;
-    let seen_at = match offset {
-        Some(o) => observed_at.checked_sub(o).map_err(|e| Error::invalid("observed_at", e.to_string()))?,
-        None => observed_at,
-    };
-    if seen_at.duration_since(now) > DRIFT_SHOWN {
-        return Err(Error::invalid(
-            "observed_at",
-            format!("{observed_at} is in the future; allowed: up to the server's time, {now}"),
-        ));
-    }
-    if seen_at.as_millisecond() < EARLIEST_MS {
-        return Err(Error::invalid(
-            "observed_at",
-            format!("{observed_at} is before 2000-01-01; is the clock set?"),
-        ));
-    }
-    Ok((seen_at, offset.map(|o| o.as_secs())))
-}
-
-/// Checks the id of a submission: a client that forgot to make one sends the nil UUID.
-///
-/// # Errors
-/// `Invalid` on `id`.
-pub fn check_id(id: Uuid) -> Result<()> {
-    if id.is_nil() {
-        return Err(Error::invalid("id", "is nil; a random UUID made by the client is required"));
-    }
-    Ok(())
-}
-
-/// Checks an opaque person id and the name.
-///
-/// # Errors
-/// `Invalid` on `person.id` or `person.name`.
-pub fn check_person(person: &Person) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if person.id.is_empty() || person.id.len() > 64 || !person.id.chars().all(plain) {
-        return Err(Error::invalid(
-            "person.id",
-            "must be 1 to 64 letters, digits, `-`, `_` or `.`: an opaque id, not a name",
-        ));
-    }
-    check_text("person.name", person.name.as_deref(), 60)
-}
-
-/// Checks the length of a free text.
-///
-/// # Errors
-/// `TooLarge` past `max` characters, `Invalid` for control characters.
-pub fn check_text(field: &str, text: Option<&str>, max: usize) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
-    let length = text.chars().count();
-    if length > max {
-        return Err(Error::TooLarge {
-            field: field.to_owned(),
-            message: format!("{length} characters; allowed: {max}"),
-        });
-    }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(Error::invalid(field, "holds control characters; allowed: text, tabs and line ends"));
-    }
-    Ok(())
-}
-
-/// Checks the photos that `field` names.
-///
-/// # Errors
-/// `Invalid` on `field` or one of it.
-pub fn check_photos(field: &str, photos: &[String]) -> Result<()> {
-    if photos.len() > PHOTOS_MAX {
-        return Err(Error::invalid(field, format!("{} photos; allowed: {PHOTOS_MAX}", photos.len())));
-    }
-    for (i, hash) in photos.iter().enumerate() {
-        check_sha256(hash).map_err(|e| e.under(&format!("{field}[{i}]")))?;
-        if photos.iter().take(i).any(|other| other == hash) {
-            return Err(Error::invalid(format!("{field}[{i}]"), "is named twice"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks a SHA-256 written as 64 lower-case hex digits.
-///
-/// # Errors
-/// `Invalid` without a field name; the caller says where.
-pub fn check_sha256(hash: &str) -> Result<()> {
-    let hex = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if hex {
-        Ok(())
-    } else {
-        Err(Error::invalid("", "must be 64 lower-case hex digits: the SHA-256 of the bytes"))
-    }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::report::{
     Arrival, DRIFT_SHOWN, Person, Position, check_id, check_person, check_sha256, check_text, clock_offset,
-    parse_json, read_position,
+    parse_json, settle_position,
 };
 use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
@@ -127,7 +127,7 @@ pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
     for (list, points) in [("waypoints", &p.waypoints), ("track", &p.track)] {
         for (i, point) in points.iter().enumerate() {
             let at = |e: Error| e.under(&format!("{list}[{i}]"));
-            read_position(&point.position).map_err(|e| at(e.under("position")))?;
+            settle_position(&point.position, arrival.locator).map_err(|e| at(e.under("position")))?;
             point.photo.as_deref().map_or(Ok(()), |h| check_sha256(h).map_err(|e| at(e.under("photo"))))?;
         }
     }

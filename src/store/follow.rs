@@ -111,33 +111,15 @@ impl Store {
             .await
     }
 
-    /// Dead letters, newest first: source, topic, reason, raw bytes.
-    ///
-    /// # Errors
-    /// `Internal` if the database cannot be read.
-    pub async fn list_dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>> {
-        let rows: Vec<(String, String, String, Vec<u8>)> =
-            sqlx::query_as("select source, topic, reason, raw from dead_letter order by id desc limit $1")
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(read_error)?;
-        Ok(rows
-            .into_iter()
-            .map(|(source, topic, reason, raw)| DeadLetter { source, topic, reason, raw })
-            .collect())
-    }
-
     /// How many observations and dead letters there are.
     ///
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn count_observations(&self) -> Result<(u64, u64)> {
-        let (o, d): (i64, i64) =
-            sqlx::query_as("select (select count(*) from observation), (select count(*) from dead_letter)")
-                .fetch_one(&self.readers)
-                .await
-                .map_err(read_error)?;
-        Ok((o.unsigned_abs(), d.unsigned_abs()))
+        let observations: i64 = sqlx::query_scalar("select count(*) from observation")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(read_error)?;
+        Ok((observations.unsigned_abs(), self.count_dead_letters().await?))
     }
 }

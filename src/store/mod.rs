@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backup;
 mod bundle;
 mod corrections;
+mod dead_letters;
 mod erasure;
 mod follow;
 mod log;
@@ -33,6 +34,7 @@ use tx::store_error;
 use writer::Writer;
 
 pub use bundle::{RowPlace, StoredPayload};
+pub use dead_letters::ShownDeadLetter;
 pub use follow::{Cursor, FollowedObservation};
 pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod assets;
 mod bundles;
+mod dead_letters;
 mod health;
 mod log;
 mod observations;
@@ -48,6 +49,7 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(photos::get_photo))
         .routes(routes!(photos::get_preview))
         .routes(routes!(observations::add_observations))
+        .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(timeline::list_timeline))
         .routes(routes!(timeline::get_head))
         .routes(routes!(log::get_key))

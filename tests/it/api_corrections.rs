@@ -127,6 +127,105 @@ async fn withdrawn_stays_to_be_seen_and_takes_no_more() {
     assert_eq!((again.status, again.json()), (200, receipt));
 }
 
+/// A square of a hundred metres beside 3号排口, its corner at `lng`, `lat`.
+fn patch(lng: f64, lat: f64) -> Value {
+    let (east, north) = (lng + 0.001, lat + 0.001);
+    json!([[lng, lat], [east, lat], [east, north], [lng, north], [lng, lat]])
+}
+
+/// The report as the timeline shows it.
+async fn in_timeline(service: &Service, n: u32) -> Value {
+    let page = service.get("/api/v1/timeline").await.json();
+    page["rows"].as_array().unwrap().iter().find(|r| r["id"] == id(n)).unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn null_takes_a_position_its_reason_and_a_form_away() {
+    let (_dir, service) = start().await;
+    service.post("/api/v1/reports", &report(1)).await.created();
+    let to = format!("/api/v1/reports/{}/corrections", id(1));
+    assert_eq!(in_timeline(&service, 1).await["outfall"]["code"], "JJH-PK-0003");
+
+    let nowhere = json!({"position": null, "no_position": "定位是办公室的"});
+    service.post(&to, &amend(10, nowhere)).await.created();
+    let row = in_timeline(&service, 1).await;
+    assert_eq!((&row["position"], &row["no_position"]), (&Value::Null, &json!("定位是办公室的")));
+    assert_eq!((&row["outfall"], &row["sector"]), (&Value::Null, &Value::Null));
+    assert_eq!(row["corrections"][0]["words"], "更正位置：核对后更正");
+    let elsewhere = service.get("/api/v1/timeline?outfall=JJH-PK-0003").await;
+    assert!(!elsewhere.text().contains(&id(1)), "{}", elsewhere.text());
+
+    let back = json!({"position": report(1)["position"], "no_position": null});
+    service.post(&to, &amend(11, back)).await.created();
+    let row = in_timeline(&service, 1).await;
+    assert_eq!((&row["no_position"], &row["outfall"]["code"]), (&Value::Null, &json!("JJH-PK-0003")));
+    assert_eq!(service.get("/api/v1/timeline?outfall=JJH-PK-0003").await.json()["rows"][0]["id"], id(1));
+
+    // Without the form the report can become what has none.
+    service.post(&to, &amend(12, json!({"kind": "nothing_found"}))).await.problem(422, "amend.sewage");
+    let nothing = json!({"kind": "nothing_found", "sewage": null});
+    service.post(&to, &amend(13, nothing)).await.created();
+    let row = in_timeline(&service, 1).await;
+    assert_eq!(
+        (&row["kind"], &row["facts"], &row["flow_seen"]),
+        (&json!("nothing_found"), &json!([]), &json!(false))
+    );
+    let versions = shown(&service, 1).await["versions"].clone();
+    assert_eq!(versions[1]["record"]["no_position"], "定位是办公室的");
+    assert_eq!(versions[1]["record"]["position"], Value::Null);
+    assert_eq!(versions[2]["record"]["sewage"]["flow"], "medium");
+    assert_eq!(versions[3]["record"]["sewage"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drawn_patch_goes_with_its_position_and_can_be_taken_away() {
+    let (_dir, service) = start().await;
+    let base = with(with(report(1), "/kind", json!("water_hyacinth")), "/sewage", Value::Null);
+    let ring = patch(113.1140, 29.3992);
+    let drawn = with(base, "/hyacinth", json!({"growth": "patches", "polygon": ring}));
+    service.post("/api/v1/reports", &drawn).await.created();
+    let to = format!("/api/v1/reports/{}/corrections", id(1));
+    assert_eq!(in_timeline(&service, 1).await["patch"], ring);
+
+    // Read in another reference system the same numbers lie half a kilometre away.
+    let gcj02 = json!({"lng": 113.1194, "lat": 29.3962, "crs": "gcj02", "source": "map"});
+    service.post(&to, &amend(2, json!({"position": gcj02}))).await.problem(422, "amend.position.crs");
+    let none = json!({"position": null, "no_position": "不详"});
+    service.post(&to, &amend(3, none.clone())).await.problem(422, "amend.hyacinth.polygon");
+    let far = json!({"hyacinth": {"polygon": patch(113.2, 29.4)}});
+    service.post(&to, &amend(4, far)).await.problem(422, "amend.hyacinth.polygon[0]");
+    let both = json!({"position": gcj02, "hyacinth": {"polygon": patch(113.1194, 29.3962)}});
+    service.post(&to, &amend(5, both)).await.created();
+    let moved = in_timeline(&service, 1).await;
+    let lng = moved["patch"][0][0].as_f64().unwrap();
+    assert!((113.113..113.116).contains(&lng), "{moved}");
+
+    let bare = with(none, "/hyacinth", json!({"growth": "patches"}));
+    service.post(&to, &amend(6, bare)).await.created();
+    assert!(in_timeline(&service, 1).await.get("patch").is_none());
+    let cleared = json!({"position": gcj02, "hyacinth": null});
+    service.post(&to, &amend(7, cleared)).await.created();
+    let row = in_timeline(&service, 1).await;
+    assert_eq!((&row["facts"], &row["kind"]), (&json!([]), &json!("water_hyacinth")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_time_may_be_ahead_as_far_as_a_reported_one() {
+    let (_dir, service) = start().await;
+    service.post("/api/v1/reports", &report(1)).await.created();
+    let to = format!("/api/v1/reports/{}/corrections", id(1));
+    let ahead = |seconds| (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds)).to_string();
+    service.post(&to, &amend(2, json!({"observed_at": ahead(240)}))).await.problem(422, "amend.observed_at");
+    service
+        .post("/api/v1/reports", &with(report(9), "/observed_at", json!(ahead(240))))
+        .await
+        .problem(422, "observed_at");
+    let at = ahead(60);
+    service.post(&to, &amend(3, json!({"observed_at": at}))).await.created();
+    service.post("/api/v1/reports", &with(report(9), "/observed_at", json!(at))).await.created();
+    assert_eq!(in_timeline(&service, 1).await["observed_at"], in_timeline(&service, 9).await["observed_at"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_corrections_are_named_and_leave_nothing() {
     let (_dir, service) = start().await;
@@ -148,6 +247,18 @@ async fn bad_corrections_are_named_and_leave_nothing() {
         (correction(2, "improve"), 422, "action"),
         (amend(2, json!({"colour": "red"})), 422, "amend.colour"),
         (amend(2, json!({"position": nowhere})), 422, "amend.position.lat"),
+        (amend(2, json!({"position": null})), 422, "amend.position"),
+        (amend(2, json!({"no_position": null})), 422, "amend"),
+        (amend(2, json!({"hyacinth": null})), 422, "amend"),
+        (amend(2, json!({"no_position": "不详"})), 422, "amend.no_position"),
+        (amend(2, json!({"position": null, "no_position": " "})), 422, "amend.position"),
+        (amend(2, json!({"position": null, "no_position": "长".repeat(201)})), 413, "amend.no_position"),
+        (
+            amend(2, json!({"position": report(1)["position"], "no_position": "不详"})),
+            422,
+            "amend.no_position",
+        ),
+        (amend(2, json!({"sewage": {}, "hyacinth": {}})), 422, "amend.hyacinth"),
         (amend(2, json!({"observed_at": "2100-01-01T00:00:00Z"})), 422, "amend.observed_at"),
         (amend(2, json!({"observed_at": "1999-01-01T00:00:00Z"})), 422, "amend.observed_at"),
         (amend(2, json!({"sewage": {"flow_l_s": -1}})), 422, "amend.sewage.flow_l_s"),

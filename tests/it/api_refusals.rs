@@ -89,15 +89,33 @@ async fn hyacinth_forms_that_nobody_can_have_seen() {
     let bench = Bench::new().await;
     let base = with(with(report(1), "/kind", json!("water_hyacinth")), "/sewage", Value::Null);
     let base = with(base, "/hyacinth", json!({"growth": "patches"}));
+    let ring = |second: [f64; 2]| json!([[113.114, 29.399], second, [113.114, 29.4], [113.114, 29.399]]);
     let cases: Vec<Case> = vec![
         ("/hyacinth/area_m2", json!(-5), 422, "hyacinth.area_m2", "allowed: 0"),
         ("/hyacinth/cover_pct", json!(140), 422, "hyacinth.cover_pct", "0 to 100"),
         ("/hyacinth/growth", json!("huge"), 422, "hyacinth.growth", "patches"),
         ("/hyacinth/polygon", json!([[113.1, 29.4], [113.2, 29.4]]), 422, "hyacinth.polygon", "closed ring"),
+        (
+            "/hyacinth/polygon",
+            ring([113.2, 29.4]),
+            422,
+            "hyacinth.polygon[1]",
+            "113.2 lies outside the neighbourhood",
+        ),
+        ("/hyacinth/polygon", ring([29.4, 80.0]), 422, "hyacinth.polygon[1]", "allowed: within"),
         ("/sewage", json!({"flow": "none"}), 422, "hyacinth", "one form"),
         ("/kind", json!("nothing_found"), 422, "hyacinth", "water_hyacinth"),
     ];
     bench.refuse("/api/v1/reports", &base, &cases).await;
+    // The ring's reference system is that of the position; its own points are drawn, whatever the position is.
+    let nowhere = with(with(base.clone(), "/position", Value::Null), "/no_position", json!("没有信号"));
+    let good = ring([113.115, 29.4]);
+    let alone: Vec<Case> = vec![("/hyacinth/polygon", good, 422, "hyacinth.polygon", "beside a position")];
+    bench.refuse("/api/v1/reports", &nowhere, &alone).await;
+    let device = with(base, "/position/source", json!("device"));
+    let far: Vec<Case> =
+        vec![("/hyacinth/polygon", ring([113.2, 29.4]), 422, "hyacinth.polygon[1]", "outside")];
+    bench.refuse("/api/v1/reports", &device, &far).await;
 }
 
 /// Name, headers, body, status, field, words of the answer.
@@ -258,6 +276,8 @@ async fn observations_and_patrols_that_cannot_be() {
     let base = json!({"id": id(2), "person": {"id": "p-7"}, "started_at": from_now(-2), "ended_at": from_now(-1),
         "sectors": ["JJH-AD-01"]});
     let point = |position: Value| json!([{"at": from_now(-1), "position": position}]);
+    let at = |source: &str| json!({"lng": 113.2, "lat": 29.4, "crs": "wgs84", "source": source});
+    let outside = "outside the neighbourhood";
     let cases: Vec<Case> = vec![
         ("/sectors", json!(["JJH-AD-01", "JJH-AD-99"]), 422, "sectors[1]", "JJH-AD-06"),
         ("/sectors", json!([]), 422, "sectors", "walked"),
@@ -278,10 +298,15 @@ async fn observations_and_patrols_that_cannot_be() {
             "track[0].position.accuracy_m",
             "from 0",
         ),
+        ("/waypoints", point(at("typed")), 422, "waypoints[0].position.lat", outside),
+        ("/track", point(at("map")), 422, "track[0].position.lat", outside),
         ("/id", json!("00000000-0000-0000-0000-000000000000"), 422, "id", "random UUID"),
         ("/sector", json!("JJH-AD-01"), 422, "sector", "sectors"),
     ];
     bench.refuse("/api/v1/patrols", &base, &cases).await;
+    // What the device itself said is kept, however far it lies.
+    let walked = with(base, "/track", point(at("device")));
+    bench.service.post("/api/v1/patrols", &walked).await.created();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ mod bundle_verify;
 mod chaos;
 mod cli;
 mod cli_serve;
+mod dead_letters;
 mod document_docx;
 mod document_pdf;
 mod document_tables;

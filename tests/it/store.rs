@@ -94,7 +94,7 @@ async fn a_follower_sees_every_row_once_and_its_cursor_survives() {
     drop(store);
     let store = Store::open(dir.path(), Opener::Tool, Clock::System).await.unwrap();
     assert_eq!(store.get_cursor("f").await.unwrap(), at);
-    assert_eq!(store.list_dead_letters(100).await.unwrap().len(), 4);
+    assert_eq!(store.list_dead_letters(None, 100).await.unwrap().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,8 @@ pub struct HyacinthForm {
     /// 湖湾/网格 in the person's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bay: Option<String>,
-    /// The drawn patch: a closed ring of `[lng, lat]` in the CRS of the report's position.
+    /// The drawn patch: a closed ring of `[lng, lat]` in the CRS of the report's position, which must be there; each
+    /// point within the place's neighbourhood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygon: Option<Vec<[f64; 2]>>,
     /// 斑块数.
