@@ -1,6 +1,11 @@
 //! Bits flipped, bytes cut off, added and swapped: everything is found, and both verifiers say the same.
 
+use std::io::Seek;
+use std::os::unix::fs::FileExt;
+
 use jijia::evidence::bundle::Photos;
+use jijia::evidence::bundle::archive::{Archive, Member};
+use jijia::evidence::verify::{Trusted, verify};
 
 use crate::bundle_sample::{Shape, make};
 use crate::bundle_verify::{SMALL, code, python};
@@ -115,4 +120,35 @@ fn damage(good: &crate::bundle_sample::Made, zip: &[u8], random: &mut fastrand::
         }
     }
     damaged
+}
+
+/// Bytes changed in the file where it lies, one at a time: 4 of a bundle of 16 MiB, 200 of one of 1 GiB with
+/// `JIJIA_LONG=1`.
+#[test]
+fn one_byte_of_a_bundle_of_a_gigabyte() {
+    let (photo_bytes, n) = if is_long() { (1 << 30, 200) } else { (16 << 20, 4) };
+    let made = make(Shape { log: 4_000, permille: 500, photo_bytes, ..SMALL });
+    let mut archive = Archive::new(tempfile::tempfile().unwrap());
+    for (name, bytes) in &made.members {
+        archive.add(Member::of(name, bytes), &bytes[..]).unwrap();
+    }
+    drop(made);
+    let file = archive.finish().unwrap();
+    let length = file.metadata().unwrap().len();
+    let judged = || {
+        (&file).rewind().unwrap();
+        verify(&file, &Trusted::default()).unwrap().exit_code()
+    };
+    assert_eq!(judged(), 0);
+    let mut random = crate::fault::chance("gigabyte");
+    for _ in 0..n {
+        let at = random.u64(..length);
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ (1 << random.u8(..8))], at).unwrap();
+        assert_ne!(judged(), 0, "byte {at} of {length}");
+        file.write_all_at(&byte, at).unwrap();
+    }
+    assert_eq!(judged(), 0, "every byte was put back");
+    println!("{n} bytes of {length} found (95 %: fewer than 3/{n} missed)");
 }
