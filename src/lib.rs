@@ -30,7 +30,7 @@
 //!   [`store::backup`] copies, [`publish::restore`] brings back without a fork.
 //! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
 //!   entry. A bundle is documents, entries and proofs under one checkpoint ([`document::bundle`]); whoever has it checks it
-//!   alone ([`evidence::verify`]).
+//!   alone ([`evidence::verify`]), or in the browser (`/verify`, by script against the published tiles).
 
 pub mod calc;
 pub mod casework;

@@ -141,6 +141,7 @@ export class Log {
     log.checkpoint = readCheckpoint(new TextDecoder().decode(await get("/log/checkpoint")));
     log.size = log.checkpoint.size;
     log.tiles = new Map();
+    need(same(await log.root(log.size), log.checkpoint.root), "bad_tiles");
     return log;
   }
 

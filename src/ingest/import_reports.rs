@@ -46,6 +46,10 @@ impl ReportMap {
     /// `Invalid` with the place in the file, or for a key that no report has.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         let map: Self = toml::from_str(text).map_err(|e| Error::invalid(name, e.to_string()))?;
+        if let Some(word) = map.crs.as_deref().filter(|word| coordinate::crs(word).is_none()) {
+            return Err(Error::invalid(format!("{name}: crs"), format!("`{word}`; allowed: {CRS_WORDS}")));
+        }
+        map.zone.as_deref().map(|zone| local_time::zone(zone, &format!("{name}: zone"))).transpose()?;
         for (heading, key) in &map.column {
             if report_row::keyed(key).is_none() {
                 let keys = report_row::keys().join(", ");

@@ -328,6 +328,11 @@ fn headings_of_an_office_are_read_by_a_map_of_its_own() {
         code == 2 && said.contains("column.何时: `wann`; allowed: ") && said.contains("observed_at"),
         "{said}"
     );
+    for (text, field) in [("crs = \"moon\"\n", "wrong.toml: crs"), ("zone = \"noon\"\n", "wrong.toml: zone")]
+    {
+        let (code, _, said) = import("wrong.toml", text);
+        assert!(code == 2 && said.contains(field), "{said}");
+    }
     let (code, _, said) = import("unknown.toml", "colum = 1\n");
     assert!(code == 2 && said.contains("unknown.toml") && said.contains("colum"), "{said}");
 }

@@ -18,6 +18,8 @@ function crc32(bytes) {
   return ~c >>> 0;
 }
 
+/** RFC 6962 hash over no entries. */
+const EMPTY = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const flip = (text, at) => text.slice(0, at) + (text[at] === "a" ? "b" : "a") + text.slice(at + 1);
 
 /** Flips one bit of the byte at `at` and puts the checksums right, as a forger would. */
@@ -136,6 +138,23 @@ exports.verify = async function verify(browser, base, say, keep) {
     if (keep) await keep(page, `verify-checked-${lang}-phone`);
     await context.close();
   }
+  // A key of one's own seals anything: without this log, only a key known before makes a bundle good.
+  const other = await browser.newPage();
+  await other.goto(`${base}/verify`);
+  const heads = [
+    ["no log here", (route) => route.abort(), "bundle_alone"],
+    ["another log here", (route) => route.fulfill({ body: `example.org/x\n0\n${EMPTY}\n\n` }), "bundle_elsewhere"],
+  ];
+  for (const [what, answer, finding] of heads) {
+    await other.route("**/log/checkpoint", answer);
+    for (const [given, verdict] of [["", "unknown"], [key, "good"]]) {
+      const said = await ask(other, { file: copies, key: given });
+      const good = said.verdict === verdict && said.keys.includes(finding);
+      say(good, `verify: ${what}, ${given ? "a" : "no"} key known before: ${said.verdict} ${good ? "" : said.keys}`);
+    }
+    await other.unroute("**/log/checkpoint");
+  }
+  await other.close();
   const page = await browser.newPage();
   await page.goto(`${base}/verify#${index},${leaf}`);
   await page.waitForFunction(() => document.getElementById("result").dataset.verdict === "good", null, { timeout: 10000 })
