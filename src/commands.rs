@@ -1,8 +1,10 @@
 //! The commands that keep something running or bring something in.
 
 pub mod dead_letters;
+mod https;
 mod log;
 mod parts;
+pub mod people;
 mod signals;
 pub mod verify;
 
@@ -25,11 +27,13 @@ use jijia::ingest::column_map::ColumnMap;
 use jijia::ingest::import_reports::ReportMap;
 use jijia::ingest::{import_observations, import_reports, mqtt, table};
 use jijia::mirror::influx::{self, InfluxStatus};
-use jijia::patrol::photo::Limits;
+use jijia::patrol::photo::Limits as PhotoLimits;
 use jijia::patrol::report::{Arrival, parse_report};
+use jijia::people::secret;
 use jijia::publish::{self, Publisher};
+use jijia::store::people::Limits;
 use jijia::store::{Opener, Store};
-use jijia::web::{self, App, Settings};
+use jijia::web::{self, Access, App, Settings};
 use jijia::witness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -60,6 +64,7 @@ struct Service {
 async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> Result<Service> {
     let (place, locator, rules) = crate::app_parts(config)?;
     store.empty_tmp()?;
+    store.give_up_uploads()?;
     bundle::remove_old(&store, keep_bundles(config))?;
     store.add_place(place.hash).await?;
     let publisher = Publisher::open(store.clone(), &config.log).await?;
@@ -79,13 +84,16 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
             Ok(())
         });
     }
-    let listener = TcpListener::bind(config.server.listen)
-        .await
-        .map_err(|e| Error::Unavailable(format!("server.listen {}: {e}", config.server.listen)))?;
+    let listener = bind("server.listen", config.server.listen).await?;
+    let tls = https::certificate(config, listener.local_addr()?, store.clock().now())?;
     let p = &config.photos;
     let settings = Settings {
+        access: access(config, &store),
+        https: tls.is_some() || config.server.trusted_hops > 0,
+        authority: tls.as_ref().and_then(|t| t.authority.clone()),
+        public_url: config.server.public_url.clone(),
         max_body_bytes: config.server.max_body_bytes,
-        photos: Limits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side },
+        photos: PhotoLimits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side },
         office: crate::office(config)?,
         keep_bundles: keep_bundles(config),
         request_timeout: config.server.request_timeout_s,
@@ -95,11 +103,19 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         influx,
     };
     publishing(&publisher, stop, &mut parts);
-    let app = App { store, publisher, place, locator, rules, settings: Arc::new(settings) };
+    let app =
+        App { store, publisher, place, locator, rules, settings: Arc::new(settings), gate: Arc::default() };
     parts.spawn(judge_again(app.clone()));
     let address = listener.local_addr()?;
-    parts.spawn(web::serve(listener, app.clone(), stopped(stop.clone())));
+    match tls {
+        None => parts.spawn(web::serve(listener, app.clone(), stopped(stop.clone()))),
+        Some(tls) => https::serve(config, tls, listener, &app, stop, &mut parts).await?,
+    }
     Ok(Service { address, app, parts })
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| Error::Unavailable(format!("{key} {address}: {e}")))
 }
 
 /// Signs the log and has it cosigned.
@@ -107,6 +123,20 @@ fn publishing(publisher: &Publisher, stop: &watch::Receiver<bool>, parts: &mut P
     parts.spawn(publish::run(publisher.clone(), stopped(stop.clone())).map(Ok));
     for witness in publisher.witnesses() {
         parts.spawn(publish::ask(publisher.clone(), witness.clone(), stopped(stop.clone())).map(Ok));
+    }
+}
+
+/// How the service is guarded. A demo asks nobody: it shows nothing real.
+fn access(config: &Config, store: &Store) -> Access {
+    let hours = |h: f64| Duration::try_from_secs_f64(h * 3600.0).unwrap_or(Duration::MAX);
+    Access {
+        open: store.is_demo(),
+        session: Limits {
+            idle: hours(config.people.session_idle_h),
+            absolute: hours(config.people.session_max_h),
+        },
+        token: (!config.people.token.is_empty()).then(|| secret::digest(config.people.token.reveal())),
+        trusted_hops: config.server.trusted_hops,
     }
 }
 
@@ -147,10 +177,9 @@ pub async fn serve(config: Config) -> Result<()> {
     }
     let (stop, stopping) = watch::channel(false);
     let mut service = start(&config, store.clone(), &stopping).await?;
-    tracing::info!(
-        "serving on http://{} (loopback only until people and roles exist: nobody is asked who they are yet)",
-        service.address
-    );
+    people::first_admin(&config, &store, service.address).await?;
+    let scheme = if config.tls.mode == config::TlsMode::Off { "http" } else { "https" };
+    tracing::info!("serving on {scheme}://{}", service.address);
     let ended = tokio::select! {
         told = until_told(&store, signals) => told,
         error = service.parts.failed() => Err(error),

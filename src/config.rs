@@ -32,6 +32,10 @@ pub struct Config {
     pub place: PlaceFiles,
     /// HTTP.
     pub server: Server,
+    /// HTTPS.
+    pub tls: Tls,
+    /// Signing in.
+    pub people: People,
     /// Limits of photos.
     pub photos: Photos,
     /// How evidence is judged.
@@ -68,13 +72,73 @@ pub struct PlaceFiles {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Address; loopback only until people and roles exist.
+    /// Address; loopback, or by HTTPS, or behind a trusted proxy.
     pub listen: SocketAddr,
+    /// The address that people open; empty: the one that was asked.
+    pub public_url: String,
+    /// Proxies in front of this service.
+    pub trusted_hops: usize,
     /// Largest JSON body, bytes.
     pub max_body_bytes: usize,
     /// A request that takes longer is given up.
     #[serde(with = "seconds")]
     pub request_timeout_s: Duration,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Whose certificate.
+    pub mode: TlsMode,
+    /// PEM of the chain.
+    pub certificate_file: PathBuf,
+    /// PEM of the key.
+    pub key_file: PathBuf,
+    /// Host names for the local authority.
+    pub names: Vec<String>,
+    /// A second, plain address that sends on; empty: none.
+    pub http_listen: String,
+}
+
+impl Tls {
+    /// The second, plain address.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_listen.parse().ok()
+    }
+}
+
+/// Whose certificate the service shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsMode {
+    /// None: plain HTTP.
+    Off,
+    /// The operator's.
+    Files,
+    /// One of the office's own authority.
+    Local,
+}
+
+/// `[people]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct People {
+    /// A session that was not used for so long ends, hours.
+    pub session_idle_h: f64,
+    /// A session ends at the latest after so long, hours.
+    pub session_max_h: f64,
+    /// What the first administrator signs in with; empty: a setup link is made.
+    pub admin_login: String,
+    /// Also `admin_password_file`.
+    pub admin_password: Secret,
+    /// File that holds the password.
+    pub admin_password_file: PathBuf,
+    /// Token of a program, role `machine`; also `token_file`.
+    pub token: Secret,
+    /// File that holds the token.
+    pub token_file: PathBuf,
 }
 
 /// `[photos]`.
@@ -145,6 +209,9 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let mut config: Config = serde_path_to_error::deserialize(Value::Table(merged))
         .map_err(|e| Error::invalid(e.path().to_string(), e.into_inner().message().to_owned()))?;
     read_secret("mqtt.password_file", &config.mqtt.password_file, &mut config.mqtt.password)?;
+    let people = &mut config.people;
+    read_secret("people.admin_password_file", &people.admin_password_file, &mut people.admin_password)?;
+    read_secret("people.token_file", &people.token_file, &mut people.token)?;
     read_secret("influx.token_file", &config.influx.token_file, &mut config.influx.token)?;
     check(&config)?;
     Ok(config)
@@ -239,17 +306,45 @@ fn read_secret(key: &str, file: &Path, secret: &mut Secret) -> Result<()> {
 }
 
 fn check(c: &Config) -> Result<()> {
-    if !c.server.listen.ip().is_loopback() {
+    let plain = c.tls.mode == TlsMode::Off && c.server.trusted_hops == 0;
+    if plain && !c.server.listen.ip().is_loopback() {
         return Err(Error::invalid(
             "server.listen",
             format!(
-                "{} can be reached from outside, and there are no people and roles yet: anybody could read and \
-                 write. Allowed for now: 127.0.0.1 or [::1]",
+                "{} can be reached from outside without HTTPS: passwords could be read on the way, and a phone gives \
+                 neither camera nor position. Allowed: 127.0.0.1 or [::1]; HTTPS (tls.mode); a proxy in front \
+                 (server.trusted_hops)",
                 c.server.listen
             ),
         ));
     }
+    let files = [&c.tls.certificate_file, &c.tls.key_file].map(|f| !f.as_os_str().is_empty());
+    if files != [c.tls.mode == TlsMode::Files; 2] {
+        let message = "certificate and key are given with tls.mode = \"files\", and only then";
+        return Err(Error::invalid("tls.certificate_file", message));
+    }
+    if !c.tls.http_listen.is_empty() && (c.tls.mode == TlsMode::Off || c.tls.http_address().is_none()) {
+        return Err(Error::invalid(
+            "tls.http_listen",
+            "allowed: an address like 0.0.0.0:8080, with tls.mode on",
+        ));
+    }
+    let url = &c.server.public_url;
+    if !url.is_empty() && url::Url::parse(url).map_or(true, |u| !matches!(u.scheme(), "http" | "https")) {
+        return Err(Error::invalid("server.public_url", format!("`{url}`; allowed: https://name")));
+    }
+    if c.people.admin_login.is_empty() != c.people.admin_password.is_empty() {
+        return Err(Error::invalid("people.admin_password", "login and password are given together"));
+    }
+    if !c.people.token.is_empty() && c.people.token.reveal().len() < 32 {
+        return Err(Error::invalid(
+            "people.token",
+            "is short; allowed: 32 characters or more, made by chance",
+        ));
+    }
     let positive = [
+        ("people.session_idle_h", c.people.session_idle_h),
+        ("people.session_max_h", c.people.session_max_h),
         ("evidence.dry_window_h", c.evidence.dry_window_h),
         ("evidence.dry_limit_mm", c.evidence.dry_limit_mm),
         ("evidence.nh3n_limit_mg_l", c.evidence.nh3n_limit_mg_l),
@@ -321,8 +416,21 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_for_now() {
+    fn from_outside_only_through_a_proxy() {
         let said = with_file("[server]\nlisten = \"0.0.0.0:80\"\n").unwrap_err().to_string();
         assert!(said.contains("server.listen") && said.contains("127.0.0.1"), "{said}");
+        with_file("[server]\nlisten = \"0.0.0.0:80\"\ntrusted_hops = 1\n").unwrap();
+        for (file, key) in [
+            ("[server]\npublic_url = \"jijia.example\"\n", "server.public_url"),
+            ("[people]\nadmin_login = \"admin\"\n", "people.admin_password"),
+            ("[people]\nsession_idle_h = 0.0\n", "people.session_idle_h"),
+            ("[tls]\nmode = \"files\"\n", "tls.certificate_file"),
+            ("[tls]\nmode = \"none\"\n", "tls.mode"),
+            ("[tls]\nhttp_listen = \"0.0.0.0:80\"\n", "tls.http_listen"),
+            ("[people]\ntoken = \"secret\"\n", "people.token"),
+        ] {
+            let said = with_file(file).unwrap_err().to_string();
+            assert!(said.contains(key), "{said}");
+        }
     }
 }

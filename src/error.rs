@@ -12,6 +12,15 @@ pub enum Error {
         /// What was found and what is allowed.
         message: String,
     },
+    /// Nobody is signed in, or what was shown does not hold.
+    #[error("not signed in: {0}")]
+    Unauthorized(String),
+    /// Whoever is signed in may not.
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// Tried too often; again after so many seconds.
+    #[error("too many tries: again in {0} s")]
+    TooMany(u64),
     /// There is no such thing.
     #[error("not found: {0}")]
     NotFound(String),

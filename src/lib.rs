@@ -3,7 +3,8 @@
 //! # The map
 //! - [`config`] typed sections; the defaults are `config/default.toml`, embedded. Only `main` sees the whole.
 //! - [`error`], [`clock`], [`tls`] what every room may use.
-//! - The trade, plain functions over plain types, no I/O: [`lake`] the place and where a position lies in it;
+//! - The trade, plain functions over plain types, no I/O: [`lake`] the place and where a position lies in it; [`people`]
+//!   roles, how far each reaches, and the secrets they show;
 //!   [`patrol`] reports and duty windows; [`water`] observations, rain and dry weather; [`casework`] what a
 //!   sighting may claim; [`evidence`] entries, the Merkle tree over them, the timeline's model.
 //! - [`store`] the only SQL: one writing thread (rusqlite), readers (sqlx), photos by hash.
@@ -16,10 +17,12 @@
 //!
 //! # Arrows, never reversed (tests/it/arrows.rs reads the `use` lines)
 //! `main` → `demo | calc` → `web | ingest | witness` → `mirror | document` → `publish` → `store | picture` →
-//! `lake patrol water casework evidence` → `error clock tls`. What stands left and right of a `|` does not know each other.
+//! `lake patrol people water casework evidence` → `error clock tls`. What stands left and right of a `|` does not know each other.
 //! Each part receives its own section of the config.
 //!
 //! # Ways through
+//! - Request: connection → [`web`]'s guard (who is it, may this role pass this door, how far) → handler. The one table of
+//!   doors is `web::doors`; a route cannot be added elsewhere, nor without its rule.
 //! - Report: body → [`patrol::report`] (parse, then trust) → geotag → `store.add_report` (writing thread: record,
 //!   idempotency key and entry in one transaction, group commit) → 201 with its receipt.
 //! - Reading: MQTT poll loop only polls → batch → decode by mapping → `store.add_observations` → commit →
@@ -44,6 +47,7 @@ pub mod ingest;
 pub mod lake;
 pub mod mirror;
 pub mod patrol;
+pub mod people;
 pub mod picture;
 pub mod publish;
 pub mod store;

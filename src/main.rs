@@ -58,6 +58,9 @@ enum Command {
     Redact(custody::RedactArgs),
     /// List what could not become observations: when, from where, why, and how it begins.
     DeadLetters(commands::dead_letters::DeadLetterArgs),
+    /// Who may sign in; phones and tokens. Works beside a running service, and without one.
+    #[command(subcommand)]
+    People(commands::people::PeopleCommand),
     /// The evidence log's key and tiles.
     #[command(subcommand)]
     Log(commands::LogCommand),
@@ -174,6 +177,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Redact(args) => custody::redact(args, &config).await,
         Command::DeadLetters(args) => commands::dead_letters::list(&args, &config).await,
+        Command::People(command) => commands::people::run(command, &config).await.map(|()| ExitCode::SUCCESS),
         Command::Import(import) => commands::import(import, &config).await,
         Command::Witness(options) => commands::witness(options).await.map(|()| ExitCode::SUCCESS),
         Command::Log(command) => commands::log(command, &config).await.map(|()| ExitCode::SUCCESS),
@@ -294,7 +298,8 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
     let receipt = if ending.eq_ignore_ascii_case("zip") {
         let photos = if args.originals { Photos::Originals } else { Photos::Copies };
         let publisher = Publisher::open(store.clone(), &config.log).await?;
-        let desk = Desk { store, publisher, place, rules: Arc::new(rules), office: office(config)? };
+        let desk =
+            Desk { store, publisher, place, rules: Arc::new(rules), office: office(config)?, by: None };
         bundle::make(&desk, &filter, photos, &args.output).await?.receipt
     } else if args.originals || args.copies {
         return Err(Error::invalid(
@@ -302,7 +307,7 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
             "--originals and --copies are of a bundle; allowed with them: .zip",
         ));
     } else {
-        export(&store, &place, &rules, &office(config)?, &filter, args.output.clone()).await?
+        export(&store, &place, &rules, &office(config)?, &filter, args.output.clone(), None).await?
     };
     commands::say(&format!(
         "{}: entry {} of the log, {}\n",

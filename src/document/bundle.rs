@@ -44,6 +44,8 @@ pub struct Desk {
     pub rules: Arc<Rules>,
     /// What documents need.
     pub office: Office,
+    /// Who asks for it, where that is not the shell.
+    pub by: Option<String>,
 }
 
 /// A bundle that is finished.
@@ -70,7 +72,8 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     let mut documents = Vec::new();
     for format in DOCUMENTS {
         let file = folder.path().join(format!("timeline.{}", format.word()));
-        let receipt = add_document(store, &desk.place, &desk.office, &timeline, file.clone()).await?;
+        let (office, by) = (&desk.office, desk.by.clone());
+        let receipt = add_document(store, &desk.place, office, &timeline, file.clone(), by).await?;
         documents.push((receipt.index, Part::new(bundle::document_member(format.word()), file)));
     }
     let made: Vec<u64> = documents.iter().map(|(index, _)| *index).collect();
@@ -81,7 +84,9 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     let parts = off_thread(move || pack::measure(parts)).await?;
     let manifest = manifest(desk, &timeline, photos, &collected, &parts)?;
     let sha256: Hash = Sha256::digest(&manifest).into();
-    let receipt = store.add_export("zip", sha256, timeline.log_size, timeline.filter_words.clone()).await?;
+    let receipt = store
+        .add_export("zip", sha256, timeline.log_size, timeline.filter_words.clone(), desk.by.clone())
+        .await?;
     // Crash from here on: the log has an entry of a bundle that nobody has; the next one has another.
     let sealed = seal(desk, &collected.indexes, receipt.index).await?;
     let bytes = pack::total(&parts) + manifest.len() as u64;

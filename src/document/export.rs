@@ -29,7 +29,8 @@ pub struct Office {
     pub program: PathBuf,
 }
 
-/// Writes the timeline of `filter` to `path`, in the format of its ending, and says so in the log.
+/// Writes the timeline of `filter` to `path`, in the format of its ending, and says so in the log; `by` is who asked for
+/// it, where that was not the shell.
 ///
 /// # Errors
 /// `Invalid` for an unknown ending or code, or too long a period; those of the disk and the store.
@@ -40,10 +41,11 @@ pub async fn export(
     office: &Office,
     filter: &Filter,
     path: PathBuf,
+    by: Option<String>,
 ) -> Result<Receipt> {
     Format::of(&path)?;
     let timeline = Arc::new(store.get_timeline(filter, place, rules, office.max_rows).await?);
-    add_document(store, place, office, &timeline, path).await
+    add_document(store, place, office, &timeline, path, by).await
 }
 
 /// Writes `timeline` to `path`, in the format of its ending, and says so in the log.
@@ -56,6 +58,7 @@ pub(super) async fn add_document(
     office: &Office,
     timeline: &Arc<Timeline>,
     path: PathBuf,
+    by: Option<String>,
 ) -> Result<Receipt> {
     let format = Format::of(&path)?;
     let (words, log_size, made) = (timeline.filter_words.clone(), timeline.log_size, path.clone());
@@ -75,7 +78,7 @@ pub(super) async fn add_document(
     };
     // Crash before the next line: a file without an entry, and nobody has it yet.
     let sha256 = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
-    let added = store.add_export(format.word(), sha256, log_size, words).await;
+    let added = store.add_export(format.word(), sha256, log_size, words, by).await;
     if added.is_err() {
         // Best effort: a paper without its entry is not to be handed on.
         let _ = std::fs::remove_file(&made);

@@ -79,6 +79,9 @@ pub enum Entry {
         commit: Commitments,
         /// SHA-256 of its photos, hex, in the report's order.
         photos: Vec<String>,
+        /// Who sent it: the account, phone or token that was signed in; absent where a file brought it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
     },
     /// A report was corrected, withdrawn, or its outfall chosen.
     Correction {
@@ -102,6 +105,9 @@ pub enum Entry {
         commit: Commitments,
         /// SHA-256 of the version's photos, hex.
         photos: Vec<String>,
+        /// Who sent it, as in a report.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
     },
     /// The bytes of a photo have come and are sealed.
     Photo {
@@ -137,6 +143,9 @@ pub enum Entry {
         person: String,
         /// Payloads `record`, `body`, and where given `note`, `name`.
         commit: Commitments,
+        /// Who sent it, as in a report.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
     },
     /// A batch of observations of one source.
     Observations {
@@ -178,6 +187,9 @@ pub enum Entry {
         log_size: u64,
         /// Payload `filter`.
         commit: Commitments,
+        /// Who asked for it; absent where the shell did.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
     },
     /// The place was configured or replaced.
     Place {
@@ -200,6 +212,40 @@ pub enum Entry {
         name: String,
         /// Payload `reason`.
         commit: Commitments,
+    },
+    /// An account, a phone or a token was added, changed or shut out.
+    Account {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// Whose: `p-03`, `phone-2`, `token-1`.
+        account: String,
+        /// What became of it.
+        change: Change,
+        /// The role from here on.
+        role: String,
+        /// The unit it speaks for from here on.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        unit: Option<String>,
+        /// Who did it: an account, or `shell`.
+        by: String,
+        /// Payload `name`, where it could have changed.
+        #[serde(skip_serializing_if = "Commitments::is_empty", default)]
+        commit: Commitments,
+    },
+    /// Somebody looked at what is not for everybody's eyes.
+    Access {
+        /// [`FORMAT`].
+        v: u8,
+        /// When.
+        received_at: Timestamp,
+        /// Who.
+        by: String,
+        /// `original`, `name`.
+        what: String,
+        /// SHA-256 of the photo, hex, or the account.
+        of: String,
     },
     /// The log goes on under a new name after a restoration whose place in the old log nobody could show.
     Origin {
@@ -230,6 +276,26 @@ pub enum Entry {
     },
 }
 
+/// What became of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// Name, role, unit or login are others.
+    Changed,
+    /// It may not sign in any more.
+    Disabled,
+    /// It may again.
+    Enabled,
+    /// A password was set.
+    Password,
+    /// A PIN was set.
+    Pin,
+    /// A second factor was set.
+    Totp,
+}
+
 /// What an erasure names when it is a photo's files that went.
 pub const PHOTO: &str = "photo";
 
@@ -256,6 +322,8 @@ impl Entry {
             Self::Export { .. } => "export",
             Self::Place { .. } => "place",
             Self::Erasure { .. } => "erasure",
+            Self::Account { .. } => "account",
+            Self::Access { .. } => "access",
             Self::Origin { .. } => "origin",
             Self::Key { .. } => "key",
         }
@@ -273,6 +341,8 @@ impl Entry {
             | Self::Export { received_at, .. }
             | Self::Place { received_at, .. }
             | Self::Erasure { received_at, .. }
+            | Self::Account { received_at, .. }
+            | Self::Access { received_at, .. }
             | Self::Origin { received_at, .. }
             | Self::Key { received_at, .. } => *received_at,
         }
@@ -287,8 +357,13 @@ impl Entry {
             | Self::Patrol { commit, .. }
             | Self::Observations { commit, .. }
             | Self::Export { commit, .. }
-            | Self::Erasure { commit, .. } => Some(commit),
-            Self::Photo { .. } | Self::Place { .. } | Self::Origin { .. } | Self::Key { .. } => None,
+            | Self::Erasure { commit, .. }
+            | Self::Account { commit, .. } => Some(commit),
+            Self::Photo { .. }
+            | Self::Place { .. }
+            | Self::Access { .. }
+            | Self::Origin { .. }
+            | Self::Key { .. } => None,
         }
     }
 
@@ -337,6 +412,7 @@ mod tests {
             patrol: None,
             commit: commit(std::slice::from_ref(&note)),
             photos: vec![],
+            by: None,
         };
         let bytes = entry.to_bytes().unwrap();
         assert!(!String::from_utf8(bytes.clone()).unwrap().contains("臭"));

@@ -142,6 +142,8 @@ pub struct NewReport {
     pub geotag: Option<Geotag>,
     /// Hash of the place it was judged by.
     pub place_hash: Hash,
+    /// Who sent it; absent where a file brought it.
+    pub by: Option<String>,
 }
 
 /// The circumstances a submission arrives in.
@@ -228,6 +230,7 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
         name: person.name.filter(|n| !n.is_empty()),
         geotag,
         place_hash: arrival.place.hash,
+        by: None,
     })
 }
 

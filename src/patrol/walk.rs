@@ -76,6 +76,8 @@ pub struct NewPatrol {
     pub note: Option<String>,
     /// Kept apart.
     pub name: Option<String>,
+    /// Who sent it; absent where a file brought it.
+    pub by: Option<String>,
 }
 
 /// Takes the phone clock's offset off every time of the patrol, where it is known, and says so.
@@ -138,5 +140,6 @@ pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
         received_at: arrival.received_at,
         note: note.filter(|n| !n.is_empty()),
         name: name.filter(|n| !n.is_empty()),
+        by: None,
     })
 }

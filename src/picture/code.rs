@@ -27,3 +27,15 @@ pub fn code(text: &str) -> Result<String> {
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" width="{side}" height="{side}" shape-rendering="crispEdges"><rect width="{side}" height="{side}" fill="#ffffff"/><path d="{path}" fill="#000000"/></svg>"##
     ))
 }
+
+/// Draws `text` as a QR code of block characters for a terminal, light on dark as most are.
+///
+/// # Errors
+/// `Invalid` for a text that does not fit.
+pub fn code_in_blocks(text: &str) -> Result<String> {
+    use qrcode::render::unicode::Dense1x2;
+    let code = QrCode::with_error_correction_level(text, EcLevel::L)
+        .map_err(|e| Error::invalid("text", format!("{e}; allowed: at most 2953 bytes")))?;
+    let (dark, light) = (Dense1x2::Light, Dense1x2::Dark);
+    Ok(code.render::<Dense1x2>().dark_color(dark).light_color(light).build())
+}

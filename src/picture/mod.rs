@@ -26,7 +26,7 @@ use crate::lake::Place;
 use crate::patrol::ReportKind;
 
 pub use chart::{Chart, chart, chart_height};
-pub use code::code;
+pub use code::{code, code_in_blocks};
 pub use map::{map, map_height};
 pub use marks::{HyacinthPatch, MapMarks, OutfallMark, SectorMark, SightingMark, StationMark, patches};
 pub use png::{to_png, to_rgb};

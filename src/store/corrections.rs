@@ -17,7 +17,7 @@ use crate::patrol::correction::{self, Amendment, CorrectionAction, CorrectionBod
 use crate::patrol::report::Record;
 
 impl Store {
-    /// Adds a correction of the report `id`, judged by the place with `place_hash`, whose index is `locator`.
+    /// Adds a correction of the report `id`, judged by the place with `place_hash`, whose index is `locator`; `by` is who sent it.
     ///
     /// # Errors
     /// `NotFound` for an unknown report, `Conflict` for a withdrawn one or a taken id, `Invalid` if the corrected
@@ -29,11 +29,12 @@ impl Store {
         correction: CorrectionBody,
         place_hash: Hash,
         locator: Arc<Locator>,
+        by: Option<String>,
     ) -> Result<Added> {
         let received_at = self.clock.now();
         self.writer
             .run(move |tx| {
-                let judge = Judge { place_hash, locator: &locator, received_at };
+                let judge = Judge { place_hash, locator: &locator, received_at, by };
                 add_correction(tx, id, &body, &correction, &judge)
             })
             .await
@@ -45,6 +46,7 @@ struct Judge<'a> {
     place_hash: Hash,
     locator: &'a Locator,
     received_at: Timestamp,
+    by: Option<String>,
 }
 
 fn add_correction(
@@ -81,6 +83,7 @@ fn add_correction(
         person: c.person.id.clone(),
         commit: entry::commit(&payloads),
         photos: record.photos.clone(),
+        by: judge.by.clone(),
     };
     let receipt = tx.append(&entry, &c.id.to_string(), &payloads)?;
     tx.exec("insert into submission (id, entry) values (?1, ?2)", (c.id.as_bytes(), receipt.index))?;

@@ -1,8 +1,6 @@
 //! Erasure by law (依法删除): an entry says what went and why, then payload and salt, or a photo's files, go. The entry
 //! that commits to them stays, and with it every proof.
 
-use std::io::ErrorKind;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::ffi::ErrorCode;
@@ -10,7 +8,7 @@ use rusqlite::ffi::ErrorCode;
 use super::reports::derive;
 use super::tx::{Tx, store_error};
 use super::writer::open_writing;
-use super::{Store, sync_dir};
+use super::{Store, remove_durably};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Entry, FORMAT, PHOTO, Payload, Receipt};
 
@@ -142,12 +140,4 @@ fn forget_record(tx: &Tx<'_>, target: u64) -> Result<()> {
            lat = ?8 where head_entry = ?1",
         (target, d.kind.as_str(), d.observed_ms, d.outfall, d.outfall_chosen, d.sector, d.lng, d.lat),
     )
-}
-
-fn remove_durably(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Ok(()) => path.parent().map_or(Ok(()), sync_dir),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e.into()),
-    }
 }

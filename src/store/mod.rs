@@ -12,10 +12,12 @@ mod log;
 mod observations;
 mod overview;
 mod pace;
+pub mod people;
 mod photos;
 mod reports;
 mod timeline;
 mod tx;
+mod uploads;
 mod view;
 mod writer;
 
@@ -39,18 +41,20 @@ pub use follow::{Cursor, FollowedObservation};
 pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
-pub use photos::{StoredPhoto, Upload};
+pub use photos::StoredPhoto;
 pub use reports::Added;
+pub use uploads::Upload;
 
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 /// The log's signing key in the data directory.
 const KEY: &str = "log.key";
@@ -76,6 +80,7 @@ pub struct Store {
     demo: bool,
     /// One photo is decoded at a time: at the limits one takes 200 MB, and ten phones send at once.
     decoding: Arc<Semaphore>,
+    uploads: uploads::Uploads,
     _lock: Option<Arc<File>>,
 }
 
@@ -102,7 +107,7 @@ impl Store {
                 rusqlite::version()
             )));
         }
-        for part in ["photos", "previews", "tmp"] {
+        for part in ["photos", "previews", "tmp", "uploads"] {
             make_dir(&dir.join(part))
                 .map_err(|e| Error::Unavailable(format!("data directory {}: {e}", dir.display())))?;
         }
@@ -125,6 +130,7 @@ impl Store {
             clock,
             demo,
             decoding: Arc::new(Semaphore::new(1)),
+            uploads: uploads::Uploads::default(),
             _lock: lock,
         })
     }
@@ -235,6 +241,15 @@ fn read_error(error: sqlx::Error) -> Error {
 /// Flushes a directory, so that a rename in it is durable.
 fn sync_dir(dir: &Path) -> Result<()> {
     Ok(File::open(dir)?.sync_all()?)
+}
+
+/// Removes a file so that it does not come back; one that is not there is gone already.
+fn remove_durably(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync_dir),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Makes `dir` and what is missing above it, every name durable.

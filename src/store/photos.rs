@@ -1,4 +1,4 @@
-//! Photos: streamed to a temporary file, sealed byte for byte under their SHA-256, never half a photo under a hash.
+//! Photos: gathered by `uploads`, sealed byte for byte under their SHA-256, never half a photo under a hash.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::reports::Added;
 use super::tx::Tx;
+use super::uploads::Upload;
 use super::{Store, by_hash, read_error, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Entry, FORMAT};
@@ -29,81 +30,45 @@ pub struct StoredPhoto {
     pub erased: bool,
 }
 
-/// An upload under way. Dropped before [`Store::add_photo`], it leaves nothing.
-#[derive(Debug)]
-pub struct Upload {
-    file: File,
-    path: PathBuf,
-    hasher: Sha256,
-    bytes: u64,
-    limit: u64,
+/// Makes the bytes of `file`, now at `from`, durable, then their name `to` in a hash folder. The same bytes may lie there
+/// already: they are the same.
+pub(super) fn seal(file: &File, from: &Path, to: &Path) -> Result<()> {
+    file.sync_all()?;
+    let folder = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(folder)?;
+    // Also where the folder was there: who made it may not have come to this line yet, or was killed before it.
+    sync_dir(folder.parent().unwrap_or(folder))?;
+    std::fs::rename(from, to)?;
+    sync_dir(folder)
 }
 
-impl Drop for Upload {
-    fn drop(&mut self) {
-        // A crash before this line leaves the file in tmp/, which the next start empties.
-        let _ = std::fs::remove_file(&self.path);
+/// Checks that the bytes are a photo with the promised hash.
+fn check(bytes: &[u8], sha256_hex: &str, limits: &Limits) -> Result<Photo> {
+    let found = hex::encode(Sha256::digest(bytes));
+    if found != sha256_hex {
+        return Err(Error::invalid(
+            "sha256",
+            format!("the bytes have the hash {found}; allowed: bytes with the hash in the address"),
+        ));
     }
+    photo::inspect(bytes, limits)
 }
 
-impl Upload {
-    fn begin(tmp: &Path, limit: u64) -> Result<Self> {
-        let path = tmp.join(uuid::Uuid::new_v4().to_string());
-        Ok(Self { file: File::create_new(&path)?, path, hasher: Sha256::new(), bytes: 0, limit })
+/// Seals the viewers' copy.
+fn seal_copy(copy: &[u8], tmp: &Path, to: &Path) -> Result<()> {
+    // A crash before the renaming leaves the file in tmp/, which the next start empties.
+    let path = tmp.join(uuid::Uuid::new_v4().to_string());
+    let mut file = File::create_new(&path)?;
+    let sealed = file.write_all(copy).map_err(Error::from).and_then(|()| seal(&file, &path, to));
+    if sealed.is_err() {
+        // Best effort: the next start empties the folder.
+        let _ = std::fs::remove_file(&path);
     }
-
-    /// Takes the next piece.
-    ///
-    /// # Errors
-    /// `TooLarge` past the limit, `NoSpace` on a full disk.
-    pub fn write(&mut self, piece: &[u8]) -> Result<()> {
-        self.bytes += piece.len() as u64;
-        if self.bytes > self.limit {
-            return Err(Error::TooLarge {
-                field: "photo".into(),
-                message: format!("is larger than {} bytes; allowed: {}", self.bytes - 1, self.limit),
-            });
-        }
-        self.hasher.update(piece);
-        self.file.write_all(piece)?;
-        Ok(())
-    }
-
-    /// Checks that the bytes are a photo with the promised hash.
-    fn check(&mut self, sha256_hex: &str, limits: &Limits) -> Result<Photo> {
-        let found = hex::encode(std::mem::take(&mut self.hasher).finalize());
-        if found != sha256_hex {
-            return Err(Error::invalid(
-                "sha256",
-                format!("the bytes have the hash {found}; allowed: bytes with the hash in the address"),
-            ));
-        }
-        photo::inspect(&std::fs::read(&self.path)?, limits)
-    }
-
-    /// Makes the bytes durable, then their name `to` in a hash folder. The same bytes may lie there already: they are
-    /// the same.
-    fn seal(self, to: &Path) -> Result<()> {
-        self.file.sync_all()?;
-        let folder = to.parent().unwrap_or(to);
-        std::fs::create_dir_all(folder)?;
-        // Also where the folder was there: who made it may not have come to this line yet, or was killed before it.
-        sync_dir(folder.parent().unwrap_or(folder))?;
-        std::fs::rename(&self.path, to)?;
-        sync_dir(folder)
-    }
+    sealed
 }
 
 impl Store {
-    /// Begins an upload of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// `NoSpace`, `Internal`.
-    pub fn begin_upload(&self, limit: u64) -> Result<Upload> {
-        Upload::begin(&self.dir.join("tmp"), limit)
-    }
-
-    /// Removes what interrupted uploads left, and folders of documents that nobody has worked in for a day: a younger
+    /// Removes copies of photos that were never sealed, and folders of documents that nobody has worked in for a day: a younger
     /// one may be a command's at the shell. Only the service calls it, at its start.
     ///
     /// # Errors
@@ -121,12 +86,12 @@ impl Store {
         Ok(())
     }
 
-    /// Seals a finished upload: file, then entry. Sent again it gives the first receipt.
+    /// Seals a photo of which all has come: file, then entry. Sent again it gives the first receipt.
     ///
     /// # Errors
     /// `Invalid` for a wrong hash, `Unsupported` and `TooLarge` for what is not a photo within the limits; then
     /// nothing is kept.
-    pub async fn add_photo(&self, mut upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
+    pub async fn add_photo(&self, upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
         let hex = sha256_hex.to_owned();
         if self.find_photo(&hex).await?.is_some_and(|p| p.erased) {
             return Err(erased(&hex));
@@ -134,15 +99,16 @@ impl Store {
         let original = self.original_path(&hex);
         let preview = self.preview_path(&hex);
         let tmp = self.dir.join("tmp");
-        let bytes = upload.bytes;
+        let bytes = upload.offset();
         let turn = self.decoding.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?;
         let seal = move || {
             let _turn = turn;
-            let photo = upload.check(&hex, &limits)?;
+            let photo = match check(&upload.read()?, &hex, &limits) {
+                Ok(photo) => photo,
+                Err(wrong) => return upload.discard().and(Err(wrong)),
+            };
             if let Some(copy) = &photo.preview {
-                let mut made = Upload::begin(&tmp, copy.len() as u64)?;
-                made.write(copy)?;
-                made.seal(&preview)?;
+                seal_copy(copy, &tmp, &preview)?;
             }
             upload.seal(&original)?;
             Ok::<_, Error>((hex, photo))
@@ -176,6 +142,21 @@ impl Store {
             preview,
             erased,
         }))
+    }
+
+    /// Codes of the outfalls at which a photo was taken, by the reports that name it.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn list_photo_outfalls(&self, sha256_hex: &str) -> Result<Vec<String>> {
+        sqlx::query_scalar(
+            "select distinct s.outfall from report_photo r join sighting s using (report)
+             where r.sha256 = $1 and s.outfall is not null and s.withdrawn = 0",
+        )
+        .bind(hex::decode(sha256_hex).unwrap_or_default())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(read_error)
     }
 
     /// The first receipt of a photo, if its bytes have come.

@@ -64,7 +64,7 @@ impl Store {
         self.writer.run(move |tx| judge_again(tx, &place, &locator, step)).await
     }
 
-    /// Says in the log that a document was made.
+    /// Says in the log that a document was made; `by` is who asked for it, where that was not the shell.
     ///
     /// # Errors
     /// As every write.
@@ -74,6 +74,7 @@ impl Store {
         sha256: Hash,
         log_size: u64,
         filter_words: String,
+        by: Option<String>,
     ) -> Result<Receipt> {
         let received_at = self.clock.now();
         self.writer
@@ -84,7 +85,7 @@ impl Store {
                 let id = sha256.clone();
                 let format = format.to_owned();
                 tx.append(
-                    &Entry::Export { v: FORMAT, received_at, format, sha256, log_size, commit },
+                    &Entry::Export { v: FORMAT, received_at, format, sha256, log_size, commit, by },
                     &id,
                     &payloads,
                 )
@@ -167,6 +168,7 @@ fn add_report(tx: &mut Tx<'_>, r: &NewReport) -> Result<Added> {
         patrol: r.patrol,
         commit: entry::commit(&payloads),
         photos: r.record.photos.clone(),
+        by: r.by.clone(),
     };
     let receipt = tx.append(&entry, &r.id.to_string(), &payloads)?;
     tx.exec("insert into submission (id, entry) values (?1, ?2)", (r.id.as_bytes(), receipt.index))?;
@@ -309,6 +311,7 @@ fn add_patrol(tx: &mut Tx<'_>, p: &NewPatrol) -> Result<Added> {
         received_at: p.received_at,
         person: p.record.person.id.clone(),
         commit: entry::commit(&payloads),
+        by: p.by.clone(),
     };
     let receipt = tx.append(&entry, &id.to_string(), &payloads)?;
     tx.exec("insert into submission (id, entry) values (?1, ?2)", (id.as_bytes(), receipt.index))?;

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
+use super::access::{Access, Gate};
 use super::problem::Failure;
 use crate::document::export::Office;
 use crate::error::{Error, Result};
@@ -42,11 +43,21 @@ pub struct App {
     pub rules: Arc<Rules>,
     /// Limits and switches.
     pub settings: Arc<Settings>,
+    /// Holds back guesses.
+    pub gate: Arc<Gate>,
 }
 
 /// What the handlers need of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// How the service is guarded.
+    pub access: Access,
+    /// Served by HTTPS.
+    pub https: bool,
+    /// PEM of the office's own authority, which phones are to trust.
+    pub authority: Option<String>,
+    /// The address that people open, `https://jijia.example`; empty: what the request was sent to.
+    pub public_url: String,
     /// Largest JSON body, bytes.
     pub max_body_bytes: usize,
     /// Limits of photos.
@@ -71,6 +82,16 @@ impl App {
     /// The circumstances of a submission that has just come.
     pub(super) fn arrival(&self, sent_at: Option<Timestamp>) -> Arrival<'_> {
         Arrival { received_at: self.store.clock().now(), sent_at, place: &self.place, locator: &self.locator }
+    }
+
+    /// What stands before the path of a link that is handed over.
+    pub(super) fn base_url(&self, headers: &HeaderMap) -> String {
+        let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+        match (self.settings.public_url.as_str(), host) {
+            ("", Some(host)) if self.settings.https => format!("https://{host}"),
+            ("", Some(host)) => format!("http://{host}"),
+            (url, _) => url.trim_end_matches('/').to_owned(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 use utoipa::ToSchema;
 
+use super::access::Actor;
 use super::app::App;
 use super::problem::{Failure, Problem};
 use super::timeline::split;
@@ -43,8 +44,8 @@ pub(super) struct BundleBody {
             `originals` (the sealed bytes, with what the camera wrote into them)")),
     responses((status = 201, body = BundleBody), (status = 409, body = Problem, description = "The log cannot be signed"),
         (status = 422, body = Problem), (status = 507, body = Problem)))]
-pub(super) async fn add_bundle(State(app): State<App>, uri: Uri) -> Result<Response, Failure> {
-    let made = make(&app, &uri).await?;
+pub(super) async fn add_bundle(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, Failure> {
+    let made = make(&app, &actor, &uri).await?;
     let href = href(&made);
     let location = [(header::LOCATION, href.clone())];
     let body = BundleBody { id: made.id, href, bytes: made.bytes, receipt: made.receipt };
@@ -52,17 +53,22 @@ pub(super) async fn add_bundle(State(app): State<App>, uri: Uri) -> Result<Respo
 }
 
 /// The page's button: the same, and the browser goes on to the file.
-pub(super) async fn bundle_from_page(State(app): State<App>, uri: Uri) -> Result<Redirect, Failure> {
-    Ok(Redirect::to(&href(&make(&app, &uri).await?)))
+pub(super) async fn bundle_from_page(
+    State(app): State<App>,
+    actor: Actor,
+    uri: Uri,
+) -> Result<Redirect, Failure> {
+    Ok(Redirect::to(&href(&make(&app, &actor, &uri).await?)))
 }
 
 fn href(made: &Bundle) -> String {
     format!("/api/v1/bundles/{}", made.id)
 }
 
-async fn make(app: &App, uri: &Uri) -> Result<Bundle> {
-    let (filter, photos) = asked(uri)?;
-    let (desk, keep) = (desk(app), app.settings.keep_bundles);
+async fn make(app: &App, actor: &Actor, uri: &Uri) -> Result<Bundle> {
+    let (mut filter, photos) = asked(uri)?;
+    actor.narrow(&mut filter)?;
+    let (desk, keep) = (desk(app, actor.id.clone()), app.settings.keep_bundles);
     // In a task of its own: a client that leaves must not tear it.
     let work = async move {
         bundle::remove_old(&desk.store, keep)?;
@@ -81,13 +87,14 @@ fn asked(uri: &Uri) -> Result<(Filter, Photos)> {
     Ok((query.filter()?, photos))
 }
 
-fn desk(app: &App) -> Desk {
+fn desk(app: &App, by: String) -> Desk {
     Desk {
         store: app.store.clone(),
         publisher: app.publisher.clone(),
         place: app.place.clone(),
         rules: app.rules.clone(),
         office: app.settings.office.clone(),
+        by: Some(by),
     }
 }
 

@@ -1,84 +1,58 @@
 //! The whole route table, the handlers per noun, the pages.
 
+mod access;
 pub mod app;
 pub mod assets;
 mod bundles;
 mod dead_letters;
+mod doors;
 mod health;
+mod join;
+mod listen;
 mod log;
 mod observations;
 mod page_routes;
 pub mod pages;
+mod people;
 mod photos;
 mod problem;
 mod reports;
+mod sessions;
 mod timeline;
+mod trust;
 mod visitor;
 pub mod warnings;
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::extract::connect_info::Connected;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::routing::get;
+use axum::response::Response;
+use axum::serve::{IncomingStream, Listener};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::error::{Error, Result};
+pub use access::{Access, Gate, Peer};
 pub use app::{App, Settings};
-
-/// What stands above the API's description.
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "吉家湖巡护",
-    description = "Patrol reports, photos, observations and the evidence timeline. Errors \
-    are application/problem+json and name the field; sending the same bytes under the same id again is harmless."
-))]
-struct Api;
-
-/// The API's routes with their description in OpenAPI 3.1: one list for both.
-fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
-    let (mut routes, mut description) = OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(reports::add_report))
-        .routes(routes!(reports::get_report))
-        .routes(routes!(reports::add_correction))
-        .routes(routes!(reports::add_patrol))
-        .routes(routes!(photos::get_photo))
-        .routes(routes!(photos::get_preview))
-        .routes(routes!(observations::add_observations))
-        .routes(routes!(dead_letters::list_dead_letters))
-        .routes(routes!(timeline::list_timeline))
-        .routes(routes!(timeline::get_head))
-        .routes(routes!(log::get_key))
-        .routes(routes!(log::get_inclusion))
-        .routes(routes!(log::get_consistency))
-        .routes(routes!(log::get_proof))
-        .routes(routes!(bundles::get_bundle))
-        .split_for_parts();
-    for (path, item) in timeline::exports(&description) {
-        // An export is an entry: asking for its head must not make one.
-        let no_head = (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]);
-        routes = routes.route(&path, get(timeline::export_timeline).head(async || no_head));
-        description.paths.paths.insert(path, item);
-    }
-    (routes, description)
-}
-
-/// What may take longer than a request may, with its description.
-fn slow_api() -> (Router<App>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::new()
-        .routes(routes!(bundles::add_bundle))
-        .routes(routes!(photos::put_photo))
-        .split_for_parts()
-}
+pub use doors::Door;
+pub use listen::TlsListener;
+pub use people::LINK_LIFETIME;
+pub use trust::send_on;
 
 /// The API's description.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().1.merge_from(slow_api().1)
+pub fn openapi(app: App) -> utoipa::openapi::OpenApi {
+    doors::doors(app).api
+}
+
+/// Every door with its rule.
+#[must_use]
+pub fn table(app: App) -> Vec<Door> {
+    doors::doors(app).table
 }
 
 /// Every route there is.
@@ -86,29 +60,33 @@ pub fn router(app: App) -> Router {
     let timeout =
         TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.settings.request_timeout);
     let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let (api, (slow, _)) = (api().0, slow_api());
+    let https = app.settings.https;
+    let built = doors::doors(app.clone());
     Router::new()
-        .route("/", get(page_routes::overview))
-        .route("/timeline", get(page_routes::timeline))
-        .route("/reports/{id}", get(page_routes::report))
-        .route("/verify", get(page_routes::verify))
-        .route("/assets/{*name}", get(assets::get_asset))
-        .route("/log/checkpoint", get(log::get_checkpoint))
-        .route("/log/tile/{*path}", get(log::get_tile))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .merge(api)
-        .merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi()))
+        .merge(built.quick)
+        // Public: what the API is like is no secret, and what it answers is guarded.
+        .merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", built.api))
         .layer(timeout)
-        .merge(slow)
-        .route("/timeline/bundle", axum::routing::post(bundles::bundle_from_page))
+        .merge(built.slow)
         .fallback(page_routes::not_found)
         .layer(DefaultBodyLimit::disable())
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "same-origin"))
+        .layer(header(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(header(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(header(header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+        .layer(header(
+            header::HeaderName::from_static("permissions-policy"),
+            "camera=(self), geolocation=(self), microphone=(self)",
+        ))
+        // For names that a public authority vouches for; a browser ignores it for addresses.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::STRICT_TRANSPORT_SECURITY,
+            move |_: &Response| https.then(|| HeaderValue::from_static("max-age=31536000")),
+        ))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(problem::envelope))
-        .layer(axum::middleware::from_fn(visitor::only_from_here))
+        .layer(axum::middleware::from_fn_with_state(app.settings.access.open, visitor::only_from_here))
         .with_state(app)
 }
 
@@ -116,10 +94,15 @@ pub fn router(app: App) -> Router {
 ///
 /// # Errors
 /// `Internal` if the listener fails.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
+pub async fn serve<L>(
+    listener: L,
     app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
-    axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await.map_err(Error::from)
+) -> Result<()>
+where
+    L: Listener<Addr = SocketAddr>,
+    for<'a> Peer: Connected<IncomingStream<'a, L>>,
+{
+    let service = router(app).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await.map_err(Error::from)
 }

@@ -7,10 +7,12 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::access::Actor;
 use super::app::App;
 use super::pages::lang::Lang;
 use super::pages::query::{Order, TimelineQuery};
 use super::pages::report::ReportPage;
+use super::pages::sign_in::{self, LoginPage};
 use super::pages::timeline::{Choices, TimelinePage};
 use super::pages::{self, respond};
 use super::problem::Problem;
@@ -30,18 +32,18 @@ const DEFAULT_DAYS: i64 = 30;
 /// The language asked for.
 #[derive(Deserialize)]
 pub(super) struct Asked {
-    lang: Option<String>,
+    pub lang: Option<String>,
 }
 
 /// The language of a page, and the choice to keep, if one was made.
-fn language(query: Option<&str>, headers: &HeaderMap) -> (Lang, Option<Lang>) {
+pub(super) fn language(query: Option<&str>, headers: &HeaderMap) -> (Lang, Option<Lang>) {
     let query = query.filter(|q| !q.is_empty());
     let lang = Lang::pick(query, headers.get(header::COOKIE).and_then(|c| c.to_str().ok()));
     (lang, query.map(|_| lang))
 }
 
 /// A page, or the page that says why not.
-fn page(app: &App, made: Result<String, Error>, (lang, chosen): (Lang, Option<Lang>)) -> Response {
+pub(super) fn page(app: &App, made: Result<String, Error>, (lang, chosen): (Lang, Option<Lang>)) -> Response {
     let error = match made {
         Ok(html) => return respond(StatusCode::OK, html, chosen),
         Err(error) => error,
@@ -58,6 +60,47 @@ fn page(app: &App, made: Result<String, Error>, (lang, chosen): (Lang, Option<La
         Ok(html) => respond(status, html, chosen),
         Err(_) => status.into_response(),
     }
+}
+
+/// The page that says why somebody may not enter.
+pub(super) fn refused(app: &App, error: Error, headers: &HeaderMap) -> Response {
+    page(app, Err(error), language(None, headers))
+}
+
+/// The form that signs in, with why it did not.
+pub(super) fn login(app: &App, view: &LoginPage<'_>, lang: (Lang, Option<Lang>)) -> Response {
+    let mut response = page(app, sign_in::login(view, &app.place.name, app.store.is_demo(), lang.0), lang);
+    if let Some(Ok(status)) = view.wrong.map(|e| StatusCode::from_u16(Problem::from(e).status)) {
+        *response.status_mut() = status;
+    }
+    response
+}
+
+/// `GET /join`.
+pub(super) async fn join(State(app): State<App>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    page(&app, sign_in::join(&app.place.name, app.store.is_demo(), lang.0), lang)
+}
+
+/// `GET /account`.
+pub(super) async fn account(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    page(&app, sign_in::account(&app.place.name, app.store.is_demo(), lang.0), lang)
+}
+
+/// `GET /people`.
+pub(super) async fn people(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    let units = app.place.units.iter().map(|u| (u.code.as_str(), u.name.as_str())).collect();
+    page(&app, sign_in::people(&app.place.name, units, app.store.is_demo(), lang.0), lang)
 }
 
 /// `GET /`.
@@ -123,6 +166,7 @@ fn overview_marks(view: &Overview) -> MapMarks {
 /// `GET /timeline`.
 pub(super) async fn timeline(
     State(app): State<App>,
+    actor: Actor,
     query: Result<Query<TimelineQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
@@ -138,12 +182,13 @@ pub(super) async fn timeline(
         let first = app.store.clock().now() - SignedDuration::from_hours(24 * (DEFAULT_DAYS - 1));
         query.from = beijing(first).date().to_string();
     }
-    let made = timeline_html(&app, &query, lang.0).await;
+    let made = timeline_html(&app, &actor, &query, lang.0).await;
     page(&app, made, lang)
 }
 
-async fn timeline_html(app: &App, query: &TimelineQuery, lang: Lang) -> Result<String, Error> {
-    let filter = query.filter()?;
+async fn timeline_html(app: &App, actor: &Actor, query: &TimelineQuery, lang: Lang) -> Result<String, Error> {
+    let mut filter = query.filter()?;
+    actor.narrow(&mut filter)?;
     let max_rows = app.settings.office.max_rows;
     let mut timeline = app.store.get_timeline(&filter, &app.place, &app.rules, max_rows).await?;
     let drawn = TimelinePictures::of(&app.place, &timeline);
@@ -201,18 +246,19 @@ fn cut_page(rows: &mut Vec<Row>, order: Order, cursor: &str) -> Result<Option<St
 /// `GET /reports/{id}`.
 pub(super) async fn report(
     State(app): State<App>,
+    actor: Actor,
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
     let lang = language(asked.lang.as_deref(), &headers);
-    let made = report_html(&app, &id, lang.0).await;
+    let made = report_html(&app, &actor, &id, lang.0).await;
     page(&app, made, lang)
 }
 
-async fn report_html(app: &App, id: &str, lang: Lang) -> Result<String, Error> {
-    let id = uuid(id)?;
-    let report = app.store.get_report(id, &app.place, &app.rules).await?;
+async fn report_html(app: &App, actor: &Actor, id: &str, lang: Lang) -> Result<String, Error> {
+    let report = app.store.get_report(uuid(id)?, &app.place, &app.rules).await?;
+    actor.may_see(app, &report.sighting).await?;
     let sighting = &report.sighting;
     let mut marks = MapMarks { patches: patches(std::iter::once(sighting)), ..MapMarks::default() };
     if let (Some(p), None) = (&sighting.position, &sighting.withdrawn) {

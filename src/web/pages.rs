@@ -8,7 +8,9 @@ pub mod report;
 mod row;
 #[cfg(test)]
 mod samples;
+pub mod sign_in;
 pub mod timeline;
+pub mod trust;
 pub mod verify;
 
 use askama::Template;

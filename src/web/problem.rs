@@ -16,7 +16,7 @@ const MEDIA_TYPE: &str = "application/problem+json";
 pub struct Problem {
     /// HTTP status.
     pub status: u16,
-    /// Stable word for programs: `invalid`, `not_found`, `conflict`, `too_large`, `unsupported`, `unavailable`,
+    /// Stable word for programs: `invalid`, `unauthorized`, `forbidden`, `too_many`, `not_found`, `conflict`, `too_large`, `unsupported`, `unavailable`,
     /// `no_space`, `method_not_allowed`, `internal`.
     pub code: &'static str,
     /// The same for people.
@@ -77,6 +77,9 @@ impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         let (status, code, title) = match error {
             Error::Invalid { .. } => (422, "invalid", "输入有误"),
+            Error::Unauthorized(_) => (401, "unauthorized", "需要登录"),
+            Error::Forbidden(_) => (403, "forbidden", "没有权限"),
+            Error::TooMany(_) => (429, "too_many", "尝试过多，请稍后再试"),
             Error::NotFound(_) => (404, "not_found", "没有找到"),
             Error::Gone(_) => (410, "gone", "已依法删除"),
             Error::Conflict(_) => (409, "conflict", "有冲突"),
@@ -91,7 +94,10 @@ impl From<&Error> for Problem {
             | Error::TooLarge { field, message }
             | Error::Unsupported { field, message } => (Some(field.clone()), message.clone()),
             Error::Internal(_) => (None, "internal error; the log of the server says more".to_owned()),
+            Error::TooMany(seconds) => (None, format!("too many tries; again in {seconds} s")),
             Error::NotFound(m)
+            | Error::Unauthorized(m)
+            | Error::Forbidden(m)
             | Error::Gone(m)
             | Error::Conflict(m)
             | Error::Unavailable(m)
@@ -106,7 +112,11 @@ impl IntoResponse for Failure {
         if let Error::Internal(detail) = &self.0 {
             tracing::error!(detail, "a request failed");
         }
-        Problem::from(&self.0).into_response()
+        let mut response = Problem::from(&self.0).into_response();
+        if let Error::TooMany(seconds) = self.0 {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

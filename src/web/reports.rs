@@ -6,14 +6,16 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::access::Actor;
 use super::app::{App, Json, device_time};
 use super::problem::{Failure, Problem};
 use crate::error::Error;
 use crate::evidence::entry::Receipt;
 use crate::evidence::timeline::ReportNow;
 use crate::patrol::correction::{CorrectionBody, parse_correction};
-use crate::patrol::report::{ReportBody, parse_report};
-use crate::patrol::walk::{PatrolBody, parse_patrol};
+use crate::patrol::report::{NewReport, ReportBody, parse_report};
+use crate::patrol::walk::{NewPatrol, PatrolBody, parse_patrol};
+use crate::people::Reach;
 use crate::store::Added;
 
 /// 201 for what this request made, 200 for the first receipt again.
@@ -53,11 +55,15 @@ async fn taken_before(app: &App, body: &[u8], error: Error) -> Result<Added, Err
         (status = 503, description = "Could not be made durable; send again", body = Problem)))]
 pub(super) async fn add_report(
     State(app): State<App>,
+    actor: Actor,
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Response, Failure> {
     let added = match parse_report(&body, &app.arrival(device_time(&headers)?)) {
-        Ok(report) => app.store.add_report(report).await?,
+        Ok(report) => {
+            actor.check_voice(&app, &report.person).await?;
+            app.store.add_report(NewReport { by: Some(actor.id), ..report }).await?
+        }
         Err(error) => taken_before(&app, &body, error).await?,
     };
     let location = format!("/api/v1/reports/{}", added.receipt.id);
@@ -70,9 +76,14 @@ pub(super) async fn add_report(
 #[utoipa::path(get, path = "/api/v1/reports/{id}", tag = "reports", params(("id" = Uuid, Path)),
     responses((status = 200, body = ReportNow, description = "The report as the timeline shows it"),
         (status = 404, body = Problem)))]
-pub(super) async fn get_report(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Failure> {
-    let id = uuid(&id)?;
-    Ok(axum::Json(app.store.get_report(id, &app.place, &app.rules).await?).into_response())
+pub(super) async fn get_report(
+    State(app): State<App>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let report = app.store.get_report(uuid(&id)?, &app.place, &app.rules).await?;
+    actor.may_see(&app, &report.sighting).await?;
+    Ok(axum::Json(report).into_response())
 }
 
 /// Corrects or withdraws a report, or chooses among its outfalls. The old version stays in the log.
@@ -82,14 +93,20 @@ pub(super) async fn get_report(State(app): State<App>, Path(id): Path<String>) -
         (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn add_correction(
     State(app): State<App>,
+    actor: Actor,
     Path(id): Path<String>,
     Json(body): Json,
 ) -> Result<Response, Failure> {
     let report = uuid(&id)?;
+    if actor.reach != Reach::All {
+        let shown = app.store.get_report(report, &app.place, &app.rules).await?;
+        actor.may_see(&app, &shown.sighting).await?;
+    }
     let added = match parse_correction(&body, &app.place) {
         Ok(correction) => {
-            let (place_hash, locator) = (app.place.hash, app.locator.clone());
-            app.store.add_correction(report, body.to_vec(), correction, place_hash, locator).await?
+            actor.check_voice(&app, &correction.person.id).await?;
+            let (place_hash, locator, by) = (app.place.hash, app.locator.clone(), Some(actor.id));
+            app.store.add_correction(report, body.to_vec(), correction, place_hash, locator, by).await?
         }
         Err(error) => {
             let added = taken_before(&app, &body, error).await?;
@@ -113,11 +130,15 @@ pub(super) async fn add_correction(
         (status = 422, body = Problem)))]
 pub(super) async fn add_patrol(
     State(app): State<App>,
+    actor: Actor,
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Response, Failure> {
     let added = match parse_patrol(&body, &app.arrival(device_time(&headers)?)) {
-        Ok(patrol) => app.store.add_patrol(patrol).await?,
+        Ok(patrol) => {
+            actor.check_voice(&app, &patrol.record.person.id).await?;
+            app.store.add_patrol(NewPatrol { by: Some(actor.id), ..patrol }).await?
+        }
         Err(error) => taken_before(&app, &body, error).await?,
     };
     let location = format!("/timeline?patrol={}", added.receipt.id);

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, Parameter, PathItem};
 use utoipa::openapi::{OpenApi, RefOr};
 
+use super::access::Actor;
 use super::app::App;
 use super::pages::query::{Order, TimelineQuery};
 use super::problem::{Failure, Problem};
@@ -37,13 +38,18 @@ const LIMIT_MAX: u32 = 200;
         ("limit" = Option<u32>, Query, description = "1 to 200, default 50")),
     responses((status = 200, body = Page, description = "One page, and where the next begins"),
         (status = 422, body = Problem)))]
-pub(super) async fn list_timeline(State(app): State<App>, uri: axum::http::Uri) -> Result<Response, Failure> {
+pub(super) async fn list_timeline(
+    State(app): State<App>,
+    actor: Actor,
+    uri: axum::http::Uri,
+) -> Result<Response, Failure> {
     let (query, limit) = split_limit(&uri)?;
     if query.order()? != Order::NewestFirst {
         return Err(Error::invalid("order", "the API pages from the newest; allowed: desc").into());
     }
-    let page =
-        app.store.list_timeline(&query.filter()?, query.after()?, limit, &app.place, &app.rules).await?;
+    let mut filter = query.filter()?;
+    actor.narrow(&mut filter)?;
+    let page = app.store.list_timeline(&filter, query.after()?, limit, &app.place, &app.rules).await?;
     Ok(axum::Json(page).into_response())
 }
 
@@ -95,15 +101,17 @@ fn is_paging(parameter: &RefOr<Parameter>) -> bool {
 /// The timeline as a document; the export is an entry of the log.
 pub(super) async fn export_timeline(
     State(app): State<App>,
+    actor: Actor,
     uri: axum::http::Uri,
 ) -> Result<Response, Failure> {
     let (query, _) = split_limit(&uri)?;
     let format = Format::of(Path::new(uri.path()))?;
     let folder = app.store.temporary_folder()?;
     let file = folder.path().join(format!("timeline.{}", format.word()));
-    let filter = query.filter()?;
-    let receipt =
-        export(&app.store, &app.place, &app.rules, &app.settings.office, &filter, file.clone()).await?;
+    let mut filter = query.filter()?;
+    actor.narrow(&mut filter)?;
+    let (office, by) = (&app.settings.office, Some(actor.id));
+    let receipt = export(&app.store, &app.place, &app.rules, office, &filter, file.clone(), by).await?;
     let bytes = tokio::fs::read(&file).await.map_err(Error::from)?;
     let name = format!("attachment; filename=\"jijia-timeline-{}.{}\"", receipt.index, format.word());
     let headers = [
@@ -112,6 +120,11 @@ pub(super) async fn export_timeline(
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     Ok((headers, bytes).into_response())
+}
+
+/// The answer to whoever asks for the head of a document alone.
+pub(super) async fn no_head() -> (StatusCode, [(header::HeaderName, &'static str); 1]) {
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")])
 }
 
 /// The log's head.

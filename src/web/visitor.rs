@@ -1,16 +1,18 @@
-//! Who asks, as far as a service without accounts can tell: the pages of this host, and programs on it. A page of another
-//! site that is open in the same browser may neither write (forged requests) nor read (a name that was made to lead here).
+//! Whose page a request comes from. A page of another site that is open in the same browser may not make this service do
+//! anything (forged requests); where nobody is asked who they are, it may not read either (a name that was made to lead
+//! here).
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 
-/// Passes on what comes from this host by its own names. A request without `Host` comes from no browser.
-pub async fn only_from_here(request: Request, next: Next) -> Response {
-    match stranger(request.method(), request.headers()) {
+/// Passes on what comes from this service's own pages, and from programs; where the service is `open`, only by a name of
+/// this host. A request without `Host` comes from no browser.
+pub async fn only_from_here(State(open): State<bool>, request: Request, next: Next) -> Response {
+    match stranger(request.method(), request.headers(), open) {
         Some(detail) => {
             Problem { status: 403, code: "forbidden", title: "不允许的来源", detail, field: None }
                 .into_response()
@@ -20,10 +22,10 @@ pub async fn only_from_here(request: Request, next: Next) -> Response {
 }
 
 /// Why the request is not ours.
-fn stranger(method: &Method, headers: &HeaderMap) -> Option<String> {
+fn stranger(method: &Method, headers: &HeaderMap, open: bool) -> Option<String> {
     let text = |name| headers.get(name).map(|v: &header::HeaderValue| v.to_str().unwrap_or("?"));
     let host = text(header::HOST);
-    if let Some(host) = host.filter(|h| !is_loopback(h)) {
+    if let Some(host) = host.filter(|h| open && !is_loopback(h)) {
         return Some(format!("Host `{host}` is not this service; allowed: 127.0.0.1, [::1] or localhost"));
     }
     if method.is_safe() {
@@ -34,7 +36,8 @@ fn stranger(method: &Method, headers: &HeaderMap) -> Option<String> {
         return Some("sent by a page of another site; allowed: pages of this service".to_owned());
     }
     let origin = text(header::ORIGIN)?;
-    let own = origin.strip_prefix("http://").is_some_and(|at| Some(at) == host);
+    let at = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let own = at.is_some() && at == host;
     (!own).then(|| format!("Origin `{origin}` is another site; allowed: pages of this service"))
 }
 
@@ -54,7 +57,7 @@ mod tests {
 
     fn refused(method: &Method, pairs: &[(&'static str, &'static str)]) -> bool {
         let headers = pairs.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
-        stranger(method, &headers).is_some()
+        stranger(method, &headers, true).is_some()
     }
 
     #[test]
@@ -76,5 +79,13 @@ mod tests {
         assert!(post(&[("origin", "null")]));
         assert!(post(&[("sec-fetch-site", "cross-site")]));
         assert!(!refused(&Method::GET, &[here, ("sec-fetch-site", "cross-site")]), "a link may lead here");
+        let name = [("host", "jijia.example"), ("origin", "https://jijia.example")];
+        let headers = name.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+        assert_eq!(
+            stranger(&Method::POST, &headers, false),
+            None,
+            "a service with people has names of its own"
+        );
+        assert!(stranger(&Method::GET, &headers, true).is_some());
     }
 }

@@ -234,9 +234,10 @@ fn fill(data: &Path) -> Result<Vec<PathBuf>, Fault> {
         let limits = Limits { max_bytes: 32 << 20, max_pixels: 52_000_000, max_side: 16_384 };
         for n in 0..PHOTOS {
             let jpeg = grain(n)?;
-            let mut upload = store.begin_upload(limits.max_bytes)?;
+            let sha256 = hex::encode(Sha256::digest(&jpeg));
+            let mut upload = store.resume_upload(&sha256, limits.max_bytes).await?;
             upload.write(&jpeg)?;
-            store.add_photo(upload, &hex::encode(Sha256::digest(&jpeg)), limits).await?;
+            store.add_photo(upload, &sha256, limits).await?;
         }
         Ok::<_, Fault>(())
     })?;

@@ -19,12 +19,15 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, Fault> {
     Ok(Some((status, end + 4, length.1.trim().parse()?)))
 }
 
+/// What the program that asks shows (role `machine`).
+pub const TOKEN: &str = "a token of the benches, long enough";
+
 /// A whole request.
 pub fn request(method: &str, path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
+    let shown = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n");
     let mut bytes =
-        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {length}\r\n\r\n")
-            .into_bytes();
+        format!("{method} {path} HTTP/1.1\r\n{shown}{kind}Content-Length: {length}\r\n\r\n").into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }

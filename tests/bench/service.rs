@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Fault;
-use crate::http::Connection;
+use crate::http::{Connection, TOKEN};
 
 /// The program under test, built beside this bench with the same profile.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_jijia");
@@ -36,6 +36,7 @@ impl Service {
             .env("JIJIA_DATA", data)
             .env("JIJIA_SERVER_LISTEN", address.to_string())
             .env("JIJIA_LOG_LEVEL", "warn")
+            .env("JIJIA_PEOPLE_TOKEN", TOKEN)
             .env("JIJIA_LOG_GUARD_FILE", guard_of(data))
             .envs(settings.iter().map(|(key, value)| (*key, value)))
             .stdin(Stdio::null())

@@ -168,7 +168,9 @@ fn what_was_acknowledged_survives_a_loss_of_power() {
             "the write-ahead log (synchronous=NORMAL)",
             &(|p: &Path| p.ends_with("jijia.db-wal")) as &dyn Fn(&Path) -> bool,
         ),
-        ("photos", &|p| p.components().any(|c| c.as_os_str() == "photos" || c.as_os_str() == "tmp")),
+        ("photos", &|p| {
+            p.components().any(|c| ["photos", "uploads", "tmp"].iter().any(|folder| c.as_os_str() == *folder))
+        }),
     ] {
         let faults = cut_power(&record, &record.disk(ignored), 10, &mut rng);
         println!("power: without the syncs of {what} {} of 10 images have lost something", faults.len());

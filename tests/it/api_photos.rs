@@ -100,8 +100,111 @@ async fn a_slow_photo_has_the_time_it_needs_and_one_that_stops_is_given_up() {
     send_slowly(&service, &slow, Duration::from_millis(500), 5).await.created();
     let problem = send_slowly(&service, &stops, Duration::ZERO, 4).await.problem(503, "");
     assert!(problem["detail"].as_str().unwrap().contains("send it again"), "{problem}");
-    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "nothing is left of it");
-    service.put_photo(&stops).await.created();
+    let there = offset(&head(&service, &stops).await);
+    assert!(there > 0 && there < stops.len() as u64, "what came of it stays: {there}");
+    put_piece(&service, &stops, there, &stops[usize::try_from(there).unwrap()..]).await.created();
+}
+
+async fn head(service: &Service, photo: &[u8]) -> Answer {
+    service.send("HEAD", &format!("/api/v1/photos/{}", sha256_of(photo)), &[], b"").await
+}
+
+fn offset(answer: &Answer) -> u64 {
+    answer.header("upload-offset").expect("an offset").parse().unwrap()
+}
+
+async fn put_piece(service: &Service, photo: &[u8], offset: u64, piece: &[u8]) -> Answer {
+    let (offset, length) = (offset.to_string(), photo.len().to_string());
+    let headers = [("upload-offset", offset.as_str()), ("upload-length", length.as_str())];
+    service.send("PUT", &format!("/api/v1/photos/{}", sha256_of(photo)), &headers, piece).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_comes_in_pieces_and_every_answer_says_where_the_next_begins() {
+    let (dir, service) = start().await;
+    let photo = jpeg(7);
+    let third = photo.len() / 3;
+    let at = |n: usize| n as u64;
+    let first = head(&service, &photo).await;
+    assert_eq!((first.status, offset(&first), first.header("upload-complete")), (204, 0, Some("?0")));
+    let said = put_piece(&service, &photo, 0, &photo[..third]).await;
+    assert_eq!((said.status, offset(&said)), (204, at(third)));
+    service.get(&format!("/api/v1/photos/{}", sha256_of(&photo))).await.problem(404, "");
+    service.get(&format!("/api/v1/photos/{}/receipt", sha256_of(&photo))).await.problem(404, "");
+    // Sent again, or one too far: told where to go on, nothing changed.
+    for wrong in [0, third - 1, third + 1, photo.len()] {
+        let said = put_piece(&service, &photo, at(wrong), &photo[third..]).await;
+        said.problem(409, "");
+        assert_eq!(offset(&said), at(third));
+    }
+    // A service that was stopped knows it still.
+    service.stop().await;
+    let service = Service::start(dir.path()).await;
+    assert_eq!(offset(&head(&service, &photo).await), at(third));
+    let said = put_piece(&service, &photo, at(third), &photo[third..2 * third]).await;
+    assert_eq!(offset(&said), at(2 * third));
+    let receipt = put_piece(&service, &photo, at(2 * third), &photo[2 * third..]).await.created();
+    let sealed = head(&service, &photo).await;
+    assert_eq!((sealed.status, sealed.header("upload-complete")), (200, Some("?1")));
+    // Whatever is sent now, the photo is there and has its receipt.
+    let again = put_piece(&service, &photo, 0, &photo[..third]).await;
+    assert_eq!((again.status, again.json()), (200, receipt.clone()));
+    let asked = service.get(&format!("/api/v1/photos/{}/receipt", sha256_of(&photo))).await;
+    assert_eq!((asked.status, asked.json()), (200, receipt));
+    let original = service.get(&format!("/api/v1/photos/{}", sha256_of(&photo))).await;
+    assert_eq!(original.body, photo);
+    assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0, "nothing is left of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_that_cannot_become_the_photo_are_let_go() {
+    let (dir, service) = start().await;
+    let photo = jpeg(8);
+    let half = photo.len() / 2;
+    let mut other = photo.clone();
+    other[half - 1] ^= 1;
+    let put = async |headers: &[(&str, &str)], body: &[u8]| {
+        service.send("PUT", &format!("/api/v1/photos/{}", sha256_of(&photo)), headers, body).await
+    };
+    put_piece(&service, &photo, 0, &other[..half]).await;
+    put_piece(&service, &photo, half as u64, &photo[half..]).await.problem(422, "sha256");
+    assert_eq!(offset(&head(&service, &photo).await), 0, "begins anew");
+    put(&[("upload-offset", "0"), ("upload-length", "9")], &photo[..10]).await.problem(422, "upload-length");
+    put(&[("upload-offset", "0")], &photo).await.problem(422, "upload-length");
+    put(&[("upload-length", "10")], &photo).await.problem(422, "upload-offset");
+    put(&[("upload-offset", "-1"), ("upload-length", "10")], &photo).await.problem(422, "upload-offset");
+    let large = vec![0; usize::try_from(crate::service::MAX_PHOTO_BYTES).unwrap() + 1];
+    put_piece(&service, &large, 0, &large).await.problem(413, "photo");
+    assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0, "nothing is kept");
+    // In one go, over the half that lies there.
+    put_piece(&service, &photo, 0, &other[..half]).await;
+    service.put_photo(&photo).await.created();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_request_ends_the_one_that_hangs() {
+    let (_dir, service) = start().await;
+    let photo = jpeg(10);
+    let half = photo.len() / 2;
+    let length = photo.len().to_string();
+    let headers = [("upload-offset", "0"), ("upload-length", length.as_str())];
+    let all = request("PUT", &format!("/api/v1/photos/{}", sha256_of(&photo)), &headers, &photo);
+    let body = all.len() - photo.len();
+    let mut hangs = TcpStream::connect(service.address).await.unwrap();
+    hangs.write_all(&all[..body + half]).await.unwrap();
+    // The phone comes back on another network and asks until the half has arrived.
+    let mut there = 0;
+    while there == 0 {
+        there = offset(&head(&service, &photo).await);
+    }
+    put_piece(&service, &photo, there, &photo[usize::try_from(there).unwrap()..]).await.created();
+    hangs.write_all(&all[body + half..]).await.unwrap();
+    let mut received = Vec::new();
+    hangs.read_to_end(&mut received).await.unwrap();
+    let problem = Answer::read(&received).unwrap().problem(409, "");
+    assert!(problem["detail"].as_str().unwrap().contains("taken over"), "{problem}");
+    let original = service.get(&format!("/api/v1/photos/{}", sha256_of(&photo))).await;
+    assert_eq!(original.body, photo);
 }
 
 /// A JPEG with an EXIF segment of GPS words after its start.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The trade: plain functions over plain types. They may know each other.
-const TRADE: [&str; 5] = ["lake", "patrol", "water", "casework", "evidence"];
+const TRADE: [&str; 6] = ["lake", "patrol", "people", "water", "casework", "evidence"];
 /// Layers from the top; the rooms of one layer do not know each other, every layer knows those below.
 const ABOVE: [&[&str]; 5] = [
     &["demo", "calc"],
@@ -16,7 +16,10 @@ const ABOVE: [&[&str]; 5] = [
 /// Known to all; `config` gives each part its own section, and only `main` sees the whole.
 const BELOW: [&str; 4] = ["error", "clock", "config", "tls"];
 /// Libraries that belong to some rooms alone.
-const LIBRARIES: [(&str, &[&str]); 7] = [
+const LIBRARIES: [(&str, &[&str]); 10] = [
+    ("argon2", &["people"]),
+    ("totp_rs", &["people"]),
+    ("rcgen", &["tls"]),
     ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
     ("axum", &["web", "demo", "witness"]),

@@ -105,6 +105,7 @@ impl Lake {
             patrol: None,
             commit: commit(&payloads),
             photos,
+            by: None,
         };
         let index = self.add(entry.to_bytes().unwrap(), taken);
         let mut open = Vec::new();
@@ -209,6 +210,7 @@ impl Lake {
             sha256: hex::encode(Sha256::digest(&bytes)),
             log_size: self.leaves.len() as u64,
             commit: commit(std::slice::from_ref(&filter)),
+            by: None,
         };
         let index = self.add(entry.to_bytes().unwrap(), true);
         self.payloads.extend(line(&PayloadLine::new(index, "filter", &filter.salt, filter.body)).unwrap());
@@ -300,6 +302,7 @@ fn seal(lake: &mut Lake, manifest: &[u8]) -> Made {
         sha256: hex::encode(Sha256::digest(manifest)),
         log_size: lake.leaves.len() as u64,
         commit: BTreeMap::new(),
+        by: None,
     };
     let own = own.to_bytes().unwrap();
     let index = lake.add(own.clone(), false);

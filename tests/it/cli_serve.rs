@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::cli::jijia;
-use crate::serve::{Serve, answer, serve};
+use crate::serve::{Serve, answer, request, serve};
 use crate::service::{jpeg, sha256_of};
 
 /// Runs `serve`, which must refuse to start; its words.
@@ -25,12 +25,13 @@ fn one_service_per_directory_and_a_request_under_way_is_finished() {
     // A photo half sent, then SIGTERM, then its other half.
     let photo = jpeg(7);
     let mut line = running.client.connect().unwrap();
-    let head = format!(
-        "PUT /api/v1/photos/{} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
-        sha256_of(&photo),
-        photo.len()
+    let all = request(
+        "PUT",
+        &format!("/api/v1/photos/{}", sha256_of(&photo)),
+        &[("expect", "100-continue")],
+        &photo,
     );
-    line.write_all(head.as_bytes()).unwrap();
+    line.write_all(&all[..all.len() - photo.len()]).unwrap();
     let mut go_on = [0; 25];
     line.read_exact(&mut go_on).unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n", "the handler is at work");
@@ -53,7 +54,7 @@ fn one_service_per_directory_and_a_request_under_way_is_finished() {
 fn a_newer_database_another_address_and_a_taken_port_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let said = refused(dir.path(), &[("JIJIA_SERVER_LISTEN", "0.0.0.0:0")]);
-    assert!(said.contains("server.listen") && said.contains("no people and roles yet"), "{said}");
+    assert!(said.contains("server.listen") && said.contains("without HTTPS"), "{said}");
     assert!(!dir.path().join("jijia.db").exists(), "refused before anything is made");
     let running = Serve::start(dir.path());
     let other = tempfile::tempdir().unwrap();

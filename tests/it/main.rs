@@ -26,6 +26,7 @@ mod document_tables;
 mod document_xlsx;
 #[path = "../fault/mod.rs"]
 mod fault;
+mod https;
 mod import;
 mod influx;
 mod influxd;
@@ -37,6 +38,9 @@ mod log_witness;
 mod mosquitto;
 mod mqtt;
 mod mqtt_faults;
+mod people;
+mod people_doors;
+mod people_guesses;
 mod picture;
 mod redact;
 mod sample;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::cli::jijia;
-use crate::service::{Answer, guard_of, request, sha256_of};
+use crate::service::{self, Answer, guard_of, sha256_of};
 
 /// A running `jijia serve`; killed when dropped.
 pub struct Serve {
@@ -24,11 +24,22 @@ impl Drop for Serve {
     }
 }
 
+/// What the program that sends shows (role `machine`).
+const TOKEN: &str = "a token of the tests, long enough";
+
 /// `jijia serve` on `data` and a free port.
 pub fn serve(data: &Path) -> Command {
     let mut command = jijia(&["--data", data.to_str().unwrap(), "serve"]);
     command.env("JIJIA_SERVER_LISTEN", "127.0.0.1:0").env("JIJIA_LOG_GUARD_FILE", guard_of(data));
+    command.env("JIJIA_PEOPLE_TOKEN", TOKEN);
     command
+}
+
+/// The bytes of a request with the token.
+pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let shown = format!("Bearer {TOKEN}");
+    let all: Vec<(&str, &str)> = headers.iter().copied().chain([("authorization", shown.as_str())]).collect();
+    service::request(method, target, &all, body)
 }
 
 /// `command` with its environment, run by another that takes a command line at the end of its own.
@@ -50,7 +61,8 @@ impl Serve {
 
     /// A command that becomes `jijia serve`.
     pub fn run(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // What it prints for people, a link and its code, is looked at by tests/web/people.js.
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (say, log) = mpsc::channel();
         std::thread::spawn(move || {
@@ -62,8 +74,10 @@ impl Serve {
         let mut said = Vec::new();
         let address = loop {
             let Ok(line) = log.recv() else { panic!("it ended: {}", said.join("\n")) };
-            if let Some((_, rest)) = line.split_once("serving on http://") {
-                break rest.split(' ').next().unwrap().parse().unwrap();
+            if let Some((_, rest)) = line.split_once("serving on ") {
+                let address = rest.split_once("://").unwrap().1;
+                let end = address.find(|c: char| !c.is_ascii_hexdigit() && !".:[]".contains(c));
+                break address[..end.unwrap_or(address.len())].parse().unwrap();
             }
             said.push(line);
         };

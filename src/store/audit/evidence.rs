@@ -41,6 +41,8 @@ pub(super) fn check(audit: &mut Audit<'_>, stored: &Stored, entry: &Entry) -> ru
         Entry::Observations { id: None, .. }
         | Entry::Export { .. }
         | Entry::Place { .. }
+        | Entry::Account { .. }
+        | Entry::Access { .. }
         | Entry::Origin { .. }
         | Entry::Key { .. } => Ok(()),
     }

@@ -183,7 +183,18 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 7] = ["kind.", "level.", "weather.", "property.", "status.", "crs.", "check."];
+    const MADE: [&str; 10] = [
+        "kind.",
+        "level.",
+        "weather.",
+        "property.",
+        "status.",
+        "crs.",
+        "check.",
+        "role.",
+        "folk.",
+        "joining.",
+    ];
 
     #[test]
     fn every_key_used_is_known_and_every_key_known_is_used() {

@@ -1,4 +1,8 @@
-//! TLS as a client: our own rustls and provider, one way for every part that calls out.
+//! TLS by our own rustls and provider: as a client, one way for every part that calls out; as a server in [`server`], with
+//! an authority of the office's own in [`authority`].
+
+pub mod authority;
+pub mod server;
 
 use std::path::Path;
 use std::sync::Arc;

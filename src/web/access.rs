@@ -1,0 +1,395 @@
+//! Who asks: the guard before every door, and what the handlers learn from it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use tokio::sync::Semaphore;
+
+use super::app::App;
+use super::problem::Failure;
+use crate::error::{Error, Result};
+use crate::evidence::timeline::{Filter, Sighting};
+use crate::people::throttle::{Source, Throttle};
+use crate::people::{Reach, Role, Rule, secret};
+use crate::store::people::Limits;
+
+/// Cookies that only this host, and no script, can see (`__Host-`: Secure, Path=/, no Domain).
+pub(super) const SESSION: &str = "__Host-jijia-session";
+pub(super) const PHONE: &str = "__Host-jijia-phone";
+pub(super) const KNOWN: &str = "__Host-jijia-known";
+/// What a request that changes something carries beside the cookie.
+const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
+/// The same in a page's form.
+const CSRF_FIELD: &str = "csrf=";
+/// Largest form of a page, bytes.
+const FORM_MAX: usize = 64 << 10;
+
+/// How the service is guarded.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Nobody is asked who they are: a demo, on loopback only.
+    pub open: bool,
+    /// How long a session at a desk lives.
+    pub session: Limits,
+    /// Digest of the configured token, whose bearer is a `machine`.
+    pub token: Option<[u8; 32]>,
+    /// Proxies in front that are trusted to say who asked, counted from here: each adds one entry to X-Forwarded-For.
+    pub trusted_hops: usize,
+}
+
+/// What all requests share to hold back guesses. A second process of the same office has its own.
+#[derive(Debug)]
+pub struct Gate {
+    throttle: std::sync::Mutex<Throttle>,
+    /// A hash takes 19 MiB and a core for some tens of milliseconds: two at a time.
+    hashing: Semaphore,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { throttle: std::sync::Mutex::default(), hashing: Semaphore::new(2) }
+    }
+}
+
+/// Whom somebody may name as the person who saw what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voice {
+    /// Themselves.
+    Self_,
+    /// Every patrol person: a shared phone sends what lies on it, whoever is signed in.
+    Phone,
+    /// Anybody: a program that brings the reports of others.
+    Anybody,
+}
+
+/// Who passed the guard.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// As the log names it: `p-03`, `phone-2`, `token-1`, `demo`.
+    pub id: String,
+    /// In this role.
+    pub role: Role,
+    /// For this unit.
+    pub unit: Option<String>,
+    /// So far through this door.
+    pub reach: Reach,
+    voice: Voice,
+}
+
+/// The address at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// A door's guard: the service and who may pass.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub app: App,
+    pub rule: Rule,
+}
+
+impl Actor {
+    /// Leaves of a timeline what this one may see.
+    ///
+    /// # Errors
+    /// `Forbidden` for another unit's.
+    pub fn narrow(&self, filter: &mut Filter) -> Result<()> {
+        if self.reach == Reach::All {
+            return Ok(());
+        }
+        let own = self.unit.clone().filter(|_| self.reach == Reach::Unit);
+        let own = own.ok_or_else(|| Error::Forbidden("this is for those who see the whole lake".into()))?;
+        match filter.unit.as_deref() {
+            None => filter.unit = Some(own),
+            Some(asked) if asked == own => {}
+            Some(asked) => return Err(Error::Forbidden(format!("{asked} is another unit; allowed: {own}"))),
+        }
+        Ok(())
+    }
+
+    /// Whether a report is among what this one may see; else it is as if there were none.
+    ///
+    /// # Errors
+    /// `NotFound`; `Internal` if the database cannot be read.
+    pub async fn may_see(&self, app: &App, sighting: &Sighting) -> Result<()> {
+        let sees = match self.reach {
+            Reach::All => true,
+            Reach::Unit => {
+                self.unit.is_some() && sighting.unit.as_ref().map(|u| &u.code) == self.unit.as_ref()
+            }
+            Reach::Own => self.speaks_for(app, &sighting.person).await?,
+            Reach::No => false,
+        };
+        if sees { Ok(()) } else { Err(Error::NotFound(format!("report {}", sighting.id))) }
+    }
+
+    /// Whether this one may send what `person` saw.
+    ///
+    /// # Errors
+    /// `Invalid` at `person.id`; `Internal` if the database cannot be read.
+    pub async fn check_voice(&self, app: &App, person: &str) -> Result<()> {
+        if self.speaks_for(app, person).await? {
+            return Ok(());
+        }
+        let allowed = if self.voice == Voice::Phone { "the patrol persons of this phone" } else { &self.id };
+        Err(Error::invalid("person.id", format!("`{person}` is somebody else; allowed: {allowed}")))
+    }
+
+    async fn speaks_for(&self, app: &App, person: &str) -> Result<bool> {
+        match self.voice {
+            Voice::Anybody => Ok(true),
+            Voice::Self_ => Ok(self.id == person),
+            // Also who may not sign in any more: what lies on the phone was seen before.
+            Voice::Phone => Ok(app.store.find_account(person).await?.is_some_and(|a| a.role == Role::Patrol)),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Actor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let missing = || Error::Internal("a handler asks who is there, and no guard has".into());
+        Ok(parts.extensions.get::<Self>().cloned().ok_or_else(missing)?)
+    }
+}
+
+/// Lets pass whom the rule lets pass, with what the handler must know of them.
+pub(super) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let Guard { app, rule } = guard;
+    match enter(&app, &rule, &mut request).await {
+        Ok(Some(actor)) => {
+            request.extensions_mut().insert(actor);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
+        Err(Error::Unauthorized(_)) if is_page(&request) => to_sign_in(&app, request.uri()).await,
+        Err(error) if is_page(&request) => super::page_routes::refused(&app, error, request.headers()),
+        Err(error) => Failure(error).into_response(),
+    }
+}
+
+async fn enter(app: &App, rule: &Rule, request: &mut Request) -> Result<Option<Actor>> {
+    if *rule == Rule::Public {
+        return Ok(None);
+    }
+    let nobody = || Error::Unauthorized("sign in, or send a token".into());
+    let (mut actor, by_cookie) = identify(app, request.headers()).await?.ok_or_else(nobody)?;
+    actor.reach = rule.reach(actor.role);
+    if actor.reach == Reach::No {
+        let role = actor.role.as_str();
+        return Err(Error::Forbidden(format!("the role `{role}` has no way through here")));
+    }
+    if by_cookie && !request.method().is_safe() {
+        check_csrf(request).await?;
+    }
+    Ok(Some(actor))
+}
+
+/// Whoever shows a token or a cookie that holds; `true` where it was a cookie, which a browser sends by itself.
+async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<(Actor, bool)>> {
+    let reach = Reach::No;
+    if app.settings.access.open {
+        let (id, role, voice) = ("demo".to_owned(), Role::Admin, Voice::Anybody);
+        return Ok(Some((Actor { id, role, unit: None, reach, voice }, false)));
+    }
+    if let Some(token) = bearer(headers) {
+        if app.settings.access.token == Some(secret::digest(token)) {
+            let (id, role, voice) = ("token".to_owned(), Role::Machine, Voice::Anybody);
+            return Ok(Some((Actor { id, role, unit: None, reach, voice }, false)));
+        }
+        let machine = app.store.find_machine(token).await?;
+        let machine = machine.ok_or_else(|| Error::Unauthorized("the token does not hold".into()))?;
+        let voice = Voice::Anybody;
+        let actor = Actor { id: machine.id, role: machine.role, unit: machine.unit, reach, voice };
+        return Ok(Some((actor, false)));
+    }
+    if let Some(token) = cookie(headers, SESSION)
+        && let Some(session) = app.store.find_session(token, app.settings.access.session).await?
+    {
+        let voice = if session.phone.is_some() { Voice::Phone } else { Voice::Self_ };
+        let account = session.account;
+        let actor = Actor { id: account.id, role: account.role, unit: account.unit, reach, voice };
+        return Ok(Some((actor, true)));
+    }
+    if let Some(token) = cookie(headers, PHONE)
+        && let Some(phone) = app.store.find_phone(token).await?
+    {
+        let (role, voice) = (Role::Patrol, Voice::Phone);
+        return Ok(Some((Actor { id: phone.id, role, unit: None, reach, voice }, true)));
+    }
+    Ok(None)
+}
+
+/// The token of `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// The value of a cookie.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(n, _)| *n == name).map(|(_, value)| value)
+}
+
+/// A `Set-Cookie` value; zero seconds take the cookie away.
+pub(super) fn set_cookie(name: &str, value: &str, lifetime: Duration) -> String {
+    let seconds = lifetime.as_secs();
+    format!("{name}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax")
+}
+
+/// The token that a page must show along with one of the cookies it came with.
+async fn check_csrf(request: &mut Request) -> Result<()> {
+    let cookies = [SESSION, PHONE].map(|name| cookie(request.headers(), name).map(secret::csrf));
+    let form = request.headers().get(header::CONTENT_TYPE);
+    let form = form.is_some_and(|t| t.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let shown = match request.headers().get(CSRF) {
+        Some(value) => value.to_str().unwrap_or_default().to_owned(),
+        None if form => form_field(request).await?,
+        None => String::new(),
+    };
+    if cookies.iter().flatten().any(|known| *known == shown) {
+        return Ok(());
+    }
+    let field = format!("{CSRF}: not the token of this session; load the page again");
+    Err(Error::Forbidden(field))
+}
+
+/// The field of a page's form, which is handed on whole.
+async fn form_field(request: &mut Request) -> Result<String> {
+    let body = std::mem::replace(request.body_mut(), Body::empty());
+    let bytes = axum::body::to_bytes(body, FORM_MAX).await;
+    let bytes = bytes.map_err(|_| Error::invalid("body", format!("allowed: {FORM_MAX} bytes")))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let shown = text.split('&').find_map(|pair| pair.strip_prefix(CSRF_FIELD)).unwrap_or_default().to_owned();
+    *request.body_mut() = Body::from(bytes);
+    Ok(shown)
+}
+
+/// Asked for by a person who looks at pages.
+fn is_page(request: &Request) -> bool {
+    !request.uri().path().starts_with("/api/")
+}
+
+/// Where somebody signs in, and comes back from; before anybody can, where the first administrator is made.
+async fn to_sign_in(app: &App, uri: &Uri) -> Response {
+    match app.store.has_admin().await {
+        Ok(true) => {
+            let back = uri.path_and_query().map_or("/", |p| p.as_str());
+            let back: String = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
+            Redirect::to(&format!("/login?next={back}")).into_response()
+        }
+        Ok(false) => Redirect::to("/join").into_response(),
+        Err(error) => Failure(error).into_response(),
+    }
+}
+
+/// Where a try to sign in comes from: the browser, where it is known to `account`; else the address, which only a trusted
+/// proxy may tell.
+pub(super) async fn source(app: &App, parts: &Parts, account: Option<&str>) -> Result<Source> {
+    if let (Some(token), Some(account)) = (cookie(&parts.headers, KNOWN), account)
+        && app.store.is_known_browser(token, account).await?
+    {
+        return Ok(Source::Known(hex::encode(secret::digest(token))));
+    }
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(at))| at.ip());
+    let peer = peer.ok_or_else(|| Error::Internal("the peer's address is not known".into()))?;
+    Ok(Source::at(client(&parts.headers, peer, app.settings.access.trusted_hops)))
+}
+
+/// The client's address. Every proxy adds whom it heard at the right of X-Forwarded-For; what stands further left than the
+/// trusted ones wrote is the client's own invention.
+fn client(headers: &HeaderMap, peer: IpAddr, trusted_hops: usize) -> IpAddr {
+    let lines = headers.get_all("x-forwarded-for").into_iter().filter_map(|line| line.to_str().ok());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let told = trusted_hops.checked_sub(1).and_then(|n| hops.iter().rev().nth(n));
+    told.and_then(|text| text.parse().ok()).unwrap_or(peer)
+}
+
+impl Gate {
+    /// Waits for the turn of a try of `account`'s secret.
+    ///
+    /// # Errors
+    /// `TooMany` with the seconds to stay away.
+    pub(super) async fn turn(&self, account: &str, source: &Source) -> Result<()> {
+        let admitted = self.throttle().admit(account, source, Instant::now());
+        match admitted {
+            Ok(wait) => {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            Err(wait) => Err(Error::TooMany(wait.as_secs() + 1)),
+        }
+    }
+
+    /// Says how a try ended.
+    pub(super) fn outcome(&self, account: &str, source: &Source, good: bool) {
+        let mut throttle = self.throttle();
+        if good {
+            throttle.succeeded(account, source);
+        } else {
+            throttle.failed(account, source, Instant::now());
+        }
+    }
+
+    fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Runs what takes a core and 19 MiB for a moment, two at a time, off the threads that serve.
+    ///
+    /// # Errors
+    /// `Internal` if it broke off.
+    pub(super) async fn slow<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let broke = |e: String| Error::Internal(e);
+        let _turn = self.hashing.acquire().await.map_err(|e| broke(e.to_string()))?;
+        tokio::task::spawn_blocking(work).await.map_err(|e| broke(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (n.parse::<HeaderName>().unwrap(), v.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_trusted_proxies_say_who_asked() {
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        let told = |value, hops| client(&headers(&[("x-forwarded-for", value)]), peer, hops).to_string();
+        assert_eq!(told("1.1.1.1, 2.2.2.2, 3.3.3.3", 0), "10.0.0.1");
+        assert_eq!(told("1.1.1.1, 2.2.2.2, 3.3.3.3", 1), "3.3.3.3");
+        assert_eq!(told("1.1.1.1, 2.2.2.2, 3.3.3.3", 2), "2.2.2.2");
+        assert_eq!(told("3.3.3.3", 2), "10.0.0.1", "one proxy is missing");
+        assert_eq!(told("2001:db8::1", 1), "2001:db8::1");
+        assert_eq!(told("unknown", 1), "10.0.0.1");
+        let twice = headers(&[("x-forwarded-for", "9.9.9.9"), ("x-forwarded-for", "3.3.3.3")]);
+        assert!(["3.3.3.3", "9.9.9.9"].contains(&client(&twice, peer, 1).to_string().as_str()));
+    }
+
+    #[test]
+    fn a_cookie_is_read_by_its_whole_name() {
+        let jar = headers(&[("cookie", "a=1; __Host-jijia-session=two; x__Host-jijia-session=three")]);
+        assert_eq!(cookie(&jar, SESSION), Some("two"));
+        assert_eq!(cookie(&jar, PHONE), None);
+        let set = set_cookie(SESSION, "x", Duration::from_secs(60));
+        for word in ["__Host-", "Path=/", "Secure", "HttpOnly", "SameSite=Lax", "Max-Age=60"] {
+            assert!(set.contains(word), "{set}");
+        }
+        assert!(!set.contains("Domain"));
+        assert_eq!(bearer(&headers(&[("authorization", "Bearer abc")])), Some("abc"));
+        assert_eq!(bearer(&headers(&[("authorization", "Basic abc")])), None);
+    }
+}

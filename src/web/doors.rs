@@ -1,0 +1,236 @@
+//! The one table of routes: role × route × how far. A route can be added here only, and not without its rule: the builder
+//! has no other way, so one that nobody thought about does not compile.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use utoipa::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
+
+use super::access::{Guard, guard};
+use super::app::App;
+use super::{
+    assets, bundles, dead_letters, health, join, log, observations, page_routes, people, photos, reports,
+    sessions, timeline, trust,
+};
+use crate::people::Reach::{All, No, Own, Unit};
+use crate::people::{Reach, Rule};
+
+/// What stands above the API's description.
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "吉家湖巡护",
+    description = "Patrol reports, photos, observations and the evidence timeline. Errors \
+    are application/problem+json and name the field; sending the same bytes under the same id again is harmless. \
+    Programs send `Authorization: Bearer TOKEN`; browsers hold a cookie and send `X-CSRF-Token` with what changes \
+    something (`GET /api/v1/session` tells it)."
+))]
+struct Api;
+
+/// A route as the table has it.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// `GET`.
+    pub method: &'static str,
+    /// `/reports/{id}`.
+    pub path: String,
+    /// Who may pass.
+    pub rule: Rule,
+}
+
+/// The routes as they are added.
+struct Doors {
+    app: App,
+    /// What must answer within the time of a request.
+    quick: OpenApiRouter<App>,
+    /// What may take longer.
+    slow: OpenApiRouter<App>,
+    table: Vec<Door>,
+}
+
+/// Everything behind the doors.
+pub(super) struct Built {
+    /// What must answer within the time of a request.
+    pub quick: Router<App>,
+    /// What may take longer.
+    pub slow: Router<App>,
+    /// The description of the API.
+    pub api: utoipa::openapi::OpenApi,
+    /// Every door with its rule.
+    pub table: Vec<Door>,
+}
+
+const fn roles(reaches: [Reach; 7]) -> Rule {
+    Rule::Roles(reaches)
+}
+
+// How far each role reaches:                        patrol super liaison unit admin viewer machine
+const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All]);
+const OVERSEERS: Rule = /*                      */ roles([No, All, All, No, All, All, No]);
+const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, All, All, All]);
+const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All]);
+const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No]);
+const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All]);
+const SEES_ORIGINALS: Rule = /*                 */ roles([No, All, All, Unit, All, No, No]);
+const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
+const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All]);
+const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No]);
+const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No]);
+const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No]);
+
+/// The table.
+pub(super) fn doors(app: App) -> Built {
+    let mut doors = slow(people_api(log_api(evidence_api(pages(Doors::new(app))))));
+    for (path, item) in timeline::exports(doors.quick.get_openapi()) {
+        // An export is an entry: asking for its head must not make one.
+        let routes = get(timeline::export_timeline).head(timeline::no_head);
+        doors = doors.page(EXPORTERS, "GET", &path, routes);
+        doors.quick.get_openapi_mut().paths.paths.insert(path, item);
+    }
+    let (quick, api) = doors.quick.split_for_parts();
+    let (slow, slow_api) = doors.slow.split_for_parts();
+    Built { quick, slow, api: api.merge_from(slow_api), table: doors.table }
+}
+
+fn pages(doors: Doors) -> Doors {
+    doors
+        .page(OVERSEERS, "GET", "/", get(page_routes::overview))
+        .page(READERS, "GET", "/timeline", get(page_routes::timeline))
+        .page(READ_ONE, "GET", "/reports/{id}", get(page_routes::report))
+        .page(ADMINS, "GET", "/people", get(page_routes::people))
+        .page(SIGNED_IN, "GET", "/account", get(page_routes::account))
+        .page(Rule::Public, "GET", "/login", get(sessions::login_page))
+        .page(Rule::Public, "POST", "/login", post(sessions::login_by_page))
+        .page(Rule::Public, "GET", "/join", get(page_routes::join))
+        .page(Rule::Public, "GET", "/verify", get(page_routes::verify))
+        .page(Rule::Public, "GET", "/trust", get(trust::trust_page))
+        .page(Rule::Public, "GET", trust::CERTIFICATE, get(trust::get_authority))
+        .page(Rule::Public, "GET", "/assets/{*name}", get(assets::get_asset))
+        .page(Rule::Public, "GET", "/livez", get(health::livez))
+        .page(Rule::Public, "GET", "/readyz", get(health::readyz))
+}
+
+fn evidence_api(doors: Doors) -> Doors {
+    doors
+        .api(REPORTERS, routes!(reports::add_report))
+        .api(READ_ONE, routes!(reports::get_report))
+        .api(CORRECTORS, routes!(reports::add_correction))
+        .api(REPORTERS, routes!(reports::add_patrol))
+        .api(SEES_ORIGINALS, routes!(photos::get_photo))
+        .api(REPORTERS, routes!(photos::head_photo))
+        .api(REPORTERS, routes!(photos::get_photo_receipt))
+        .api(SEES_COPIES, routes!(photos::get_preview))
+        .api(SENSORS, routes!(observations::add_observations))
+        .api(SUPERVISORS, routes!(dead_letters::list_dead_letters))
+        .api(READERS, routes!(timeline::list_timeline))
+        .api(EXPORTERS, routes!(bundles::get_bundle))
+}
+
+/// The log is published: whoever holds a receipt, a bundle or a print checks it without asking anybody.
+fn log_api(doors: Doors) -> Doors {
+    doors
+        .page(Rule::Public, "GET", "/log/checkpoint", get(log::get_checkpoint))
+        .page(Rule::Public, "GET", "/log/tile/{*path}", get(log::get_tile))
+        .api(Rule::Public, routes!(timeline::get_head))
+        .api(Rule::Public, routes!(log::get_key))
+        .api(Rule::Public, routes!(log::get_inclusion))
+        .api(Rule::Public, routes!(log::get_consistency))
+        .api(Rule::Public, routes!(log::get_proof))
+}
+
+fn people_api(doors: Doors) -> Doors {
+    doors
+        .api(Rule::Public, routes!(sessions::get_session))
+        .api(Rule::Public, routes!(sessions::add_session))
+        .api(SIGNED_IN, routes!(sessions::end_session))
+        .api(SIGNED_IN, routes!(sessions::end_sessions))
+        .api(Rule::Public, routes!(join::look_at_invite))
+        .api(Rule::Public, routes!(join::use_invite))
+        .api(Rule::Public, routes!(join::add_device))
+        .api(ADMINS, routes!(people::list_people))
+        .api(ADMINS, routes!(people::add_person))
+        .api(ADMINS, routes!(people::change_person))
+        .api(ADMINS, routes!(people::add_invite))
+        .api(ADMINS, routes!(people::set_pin))
+        .api(SUPERVISORS, routes!(people::get_name))
+        .api(ADMINS, routes!(people::list_phones))
+        .api(ADMINS, routes!(people::invite_phone))
+        .api(ADMINS, routes!(people::list_tokens))
+        .api(ADMINS, routes!(people::add_token))
+        .api(ADMINS, routes!(people::revoke))
+}
+
+/// What may take longer than a request may.
+fn slow(doors: Doors) -> Doors {
+    doors.slow(EXPORTERS, routes!(bundles::add_bundle)).slow(REPORTERS, routes!(photos::put_photo)).slow_page(
+        EXPORTERS,
+        "POST",
+        "/timeline/bundle",
+        post(bundles::bundle_from_page),
+    )
+}
+
+impl Doors {
+    fn new(app: App) -> Self {
+        let quick = OpenApiRouter::with_openapi(Api::openapi());
+        Self { app, quick, slow: OpenApiRouter::new(), table: Vec::new() }
+    }
+
+    fn guarded(
+        &mut self,
+        rule: Rule,
+        methods: &[&'static str],
+        path: &str,
+        routes: MethodRouter<App>,
+    ) -> MethodRouter<App> {
+        let door = |method: &&'static str| Door { method, path: path.to_owned(), rule };
+        self.table.extend(methods.iter().map(door));
+        let guarded = Guard { app: self.app.clone(), rule };
+        routes.route_layer(from_fn_with_state(guarded, guard))
+    }
+
+    fn page(mut self, rule: Rule, method: &'static str, path: &str, routes: MethodRouter<App>) -> Self {
+        let routes = self.guarded(rule, &[method], path, routes);
+        self.quick = self.quick.route(path, routes);
+        self
+    }
+
+    fn slow_page(mut self, rule: Rule, method: &'static str, path: &str, routes: MethodRouter<App>) -> Self {
+        let routes = self.guarded(rule, &[method], path, routes);
+        self.slow = self.slow.route(path, routes);
+        self
+    }
+
+    fn api(mut self, rule: Rule, routes: UtoipaMethodRouter<App>) -> Self {
+        let routes = self.described(rule, routes);
+        self.quick = self.quick.routes(routes);
+        self
+    }
+
+    fn slow(mut self, rule: Rule, routes: UtoipaMethodRouter<App>) -> Self {
+        let routes = self.described(rule, routes);
+        self.slow = self.slow.routes(routes);
+        self
+    }
+
+    /// The description names path and methods.
+    fn described(
+        &mut self,
+        rule: Rule,
+        (schemas, paths, mut routes): UtoipaMethodRouter<App>,
+    ) -> UtoipaMethodRouter<App> {
+        for (path, item) in &paths.paths {
+            let all = [
+                ("GET", &item.get),
+                ("HEAD", &item.head),
+                ("PUT", &item.put),
+                ("POST", &item.post),
+                ("DELETE", &item.delete),
+            ];
+            let methods: Vec<_> = all.iter().filter(|(_, there)| there.is_some()).map(|(m, _)| *m).collect();
+            routes = self.guarded(rule, &methods, path, routes);
+        }
+        (schemas, paths, routes)
+    }
+}

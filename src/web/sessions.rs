@@ -1,0 +1,381 @@
+//! Signing in and out: at a desk by password and one-time code, on a shared phone by PIN.
+
+use std::time::Duration;
+
+use axum::Form;
+use axum::extract::{FromRequest, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::access::{self, Actor, KNOWN, PHONE, SESSION, cookie, set_cookie};
+use super::app::{App, Json};
+use super::page_routes;
+use super::pages::sign_in::LoginPage;
+use super::problem::{Failure, Problem};
+use crate::error::{Error, Result};
+use crate::patrol::report::parse_json;
+use crate::people::throttle::Source;
+use crate::people::{Account, Role, secret};
+use crate::store::people::{Phone, Purpose, SignIn};
+
+/// How long a browser is known, and a phone enrolled: the longest that browsers keep a cookie.
+const YEAR: Duration = Duration::from_secs(400 * 86_400);
+/// A link to set the second factor, for whoever has just shown the password.
+const TOTP_LINK: Duration = Duration::from_secs(600);
+
+/// A person as the field app and the pages' heads need them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Who {
+    id: String,
+    name: String,
+    role: Role,
+}
+
+/// The shared phone that asks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Device {
+    id: String,
+    name: String,
+    /// Who can sign in on it by PIN.
+    people: Vec<Colleague>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Colleague {
+    id: String,
+    name: String,
+}
+
+/// Who is here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionBody {
+    /// `open`: nobody is asked (a demo); `in`; `out`.
+    state: &'static str,
+    person: Option<Who>,
+    device: Option<Device>,
+    /// To be sent as `X-CSRF-Token` with every request that changes something.
+    csrf: Option<String>,
+    /// The server's clock.
+    #[schema(value_type = String, format = DateTime)]
+    now: Timestamp,
+}
+
+/// What is shown to sign in: `login`, `password` and, where the role needs it, `code`; or, on a shared phone, `person` and
+/// `pin`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignInBody {
+    #[serde(default)]
+    login: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+    /// The six digits of the authenticator app.
+    #[serde(default)]
+    code: Option<String>,
+    /// Account id, on a shared phone.
+    #[serde(default)]
+    person: Option<String>,
+    #[serde(default)]
+    pin: Option<String>,
+}
+
+/// How a try ended that was not wrong.
+enum Entered {
+    /// The cookies of the session.
+    In(Vec<String>),
+    /// The password is right and there is no second factor yet: the code of a link to set it.
+    SetTotp(String),
+}
+
+/// Who is here: what pages and the field app ask first.
+#[utoipa::path(get, path = "/api/v1/session", tag = "people", responses((status = 200, body = SessionBody)))]
+pub(super) async fn get_session(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
+    let token = cookie(&headers, SESSION);
+    let phone_token = cookie(&headers, PHONE);
+    let session = match token {
+        Some(token) => app.store.find_session(token, app.settings.access.session).await?,
+        None => None,
+    };
+    let phone = match phone_token {
+        Some(token) => app.store.find_phone(token).await?,
+        None => None,
+    };
+    let csrf = phone.as_ref().and(phone_token).or(session.as_ref().and(token)).map(secret::csrf);
+    let body = body(&app, session.map(|s| s.account), phone, csrf).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
+}
+
+async fn body(
+    app: &App,
+    account: Option<Account>,
+    phone: Option<Phone>,
+    csrf: Option<String>,
+) -> Result<SessionBody> {
+    let state = match (&account, app.settings.access.open) {
+        (_, true) => "open",
+        (Some(_), _) => "in",
+        (None, _) => "out",
+    };
+    let person = account.map(|a| Who { id: a.id, name: a.name, role: a.role });
+    let device = match phone {
+        Some(phone) => Some(device(app, phone).await?),
+        None => None,
+    };
+    Ok(SessionBody { state, person, device, csrf, now: app.store.clock().now() })
+}
+
+async fn device(app: &App, phone: Phone) -> Result<Device> {
+    let all = app.store.list_accounts().await?;
+    let can = |a: &Account| a.role == Role::Patrol && a.has_pin && !a.disabled;
+    let people = all.into_iter().filter(can).map(|a| Colleague { id: a.id, name: a.name });
+    Ok(Device { id: phone.id, name: phone.name, people: people.collect() })
+}
+
+/// Signs in. Wrong is answered the same whatever was wrong, and each try makes the next one wait.
+#[utoipa::path(post, path = "/api/v1/session", tag = "people", request_body = SignInBody,
+    responses((status = 200, body = SessionBody),
+        (status = 401, body = Problem, description = "Wrong; or the second factor must be set first: `field` is `totp`, and \
+            the link stands in the header `Location`"),
+        (status = 422, body = Problem), (status = 429, body = Problem, description = "Too many tries: `Retry-After`")))]
+pub(super) async fn add_session(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+    let (parts, body) = split(&app, request).await?;
+    match sign_in(&app, &parts, parse_json(&body)?).await? {
+        Entered::In(cookies) => signed_in(&app, &parts.headers, StatusCode::OK, cookies).await,
+        Entered::SetTotp(code) => {
+            let error = Error::Unauthorized("set the second factor first: open the link".into());
+            let mut response = Failure(error).into_response();
+            let link = HeaderValue::from_str(&format!("/join#{code}"));
+            response
+                .headers_mut()
+                .insert(header::LOCATION, link.map_err(|e| Error::Internal(e.to_string()))?);
+            Ok(response)
+        }
+    }
+}
+
+/// Head and body of a request, the body within the limit of JSON.
+async fn split(app: &App, request: Request) -> Result<(Parts, axum::body::Bytes), Failure> {
+    let (parts, body) = request.into_parts();
+    let head = Request::from_parts(parts.clone(), body);
+    let Json(bytes) = Json::from_request(head, app).await?;
+    Ok((parts, bytes))
+}
+
+/// The answer to whoever is in now, with the cookies just given.
+pub(super) async fn signed_in(
+    app: &App,
+    headers: &HeaderMap,
+    status: StatusCode,
+    cookies: Vec<String>,
+) -> Result<Response, Failure> {
+    let given = |name: &str| {
+        let value = |c: &String| Some(c.strip_prefix(name)?.strip_prefix('=')?.split(';').next()?.to_owned());
+        cookies.iter().find_map(value).or_else(|| cookie(headers, name).map(str::to_owned))
+    };
+    let mut jar = HeaderMap::new();
+    for name in [SESSION, PHONE] {
+        let pair = given(name).and_then(|value| HeaderValue::from_str(&format!("{name}={value}")).ok());
+        jar.extend(pair.map(|pair| (header::COOKIE, pair)));
+    }
+    let mut response = get_session(State(app.clone()), jar).await?;
+    *response.status_mut() = status;
+    add_cookies(&mut response, &cookies);
+    Ok(response)
+}
+
+fn add_cookies(response: &mut Response, cookies: &[String]) {
+    // Made of hex digits and our own words: always a header's value.
+    for value in cookies.iter().filter_map(|c| HeaderValue::from_str(c).ok()) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+async fn sign_in(app: &App, parts: &Parts, body: SignInBody) -> Result<Entered> {
+    match body {
+        SignInBody { login: Some(login), password: Some(password), code, person: None, pin: None } => {
+            at_desk(app, parts, &login, password, code.as_deref().unwrap_or_default()).await
+        }
+        SignInBody { person: Some(person), pin: Some(pin), login: None, password: None, code: None } => {
+            on_phone(app, parts, &person, pin).await
+        }
+        _ => Err(Error::invalid("", "allowed: login, password and code; or person and pin")),
+    }
+}
+
+fn wrong() -> Error {
+    Error::Unauthorized("login, password or code is wrong (用户名、密码或验证码不对)".into())
+}
+
+async fn at_desk(app: &App, parts: &Parts, login: &str, password: String, code: &str) -> Result<Entered> {
+    let known = app.store.find_sign_in(login).await?.filter(|k| k.account.login.as_deref() == Some(login));
+    let id = known.as_ref().map(|k| k.account.id.as_str());
+    let source = access::source(app, parts, id).await?;
+    // A name that nobody has is held back like one that somebody has.
+    let account = id.map_or_else(|| format!("login {login}"), str::to_owned);
+    app.gate.turn(&account, &source).await?;
+    let phc = known.as_ref().and_then(|k| k.password.clone());
+    let right = app.gate.slow(move || secret::verify(&password, phc.as_deref())).await?;
+    let Some(known) = known.filter(|_| right) else {
+        app.gate.outcome(&account, &source, false);
+        return Err(wrong());
+    };
+    if known.totp.is_none() && known.account.role.needs_totp() {
+        app.gate.outcome(&account, &source, true);
+        return Ok(Entered::SetTotp(
+            app.store.add_invite(Purpose::Totp, Some(account), None, TOTP_LINK).await?,
+        ));
+    }
+    let right = code_is_right(app, &known, code).await?;
+    app.gate.outcome(&account, &source, right);
+    if !right {
+        return Err(wrong());
+    }
+    begin(app, account, None, matches!(source, Source::Known(_))).await.map(Entered::In)
+}
+
+/// The one-time code, where the account has a second factor; each code once.
+async fn code_is_right(app: &App, known: &SignIn, code: &str) -> Result<bool> {
+    let Some(totp) = &known.totp else { return Ok(true) };
+    let now = app.store.clock().now().as_second().unsigned_abs();
+    match secret::totp_step(totp, code.trim(), now) {
+        Some(step) => app.store.take_totp_step(known.account.id.clone(), step).await,
+        None => Ok(false),
+    }
+}
+
+async fn on_phone(app: &App, parts: &Parts, person: &str, pin: String) -> Result<Entered> {
+    let phone = match cookie(&parts.headers, PHONE) {
+        Some(token) => app.store.find_phone(token).await?,
+        None => None,
+    };
+    let phone = phone.ok_or_else(|| {
+        Error::Unauthorized(
+            "this phone is not enrolled; scan the code in the office (请先扫码登记手机)".into(),
+        )
+    })?;
+    let known = app.store.find_sign_in(person).await?.filter(|k| k.account.role == Role::Patrol);
+    // Its own turn: a flood at the desk's door must not hold up the phone.
+    let (account, source) = (format!("{person} pin"), Source::Known(phone.id.clone()));
+    app.gate.turn(&account, &source).await?;
+    let phc = known.as_ref().and_then(|k| k.pin.clone());
+    let right = app.gate.slow(move || secret::verify(&pin, phc.as_deref())).await?;
+    app.gate.outcome(&account, &source, right && known.is_some());
+    match known.filter(|_| right) {
+        Some(known) => begin(app, known.account.id, Some(phone.id), true).await.map(Entered::In),
+        None => Err(Error::Unauthorized("the PIN is wrong (PIN 不对)".into())),
+    }
+}
+
+/// Begins a session, always under a new token; gives its cookies.
+pub(super) async fn begin(
+    app: &App,
+    account: String,
+    phone: Option<String>,
+    known: bool,
+) -> Result<Vec<String>> {
+    let limits = app.settings.access.session;
+    let token = app.store.add_session(account.clone(), phone, limits).await?;
+    let mut cookies = vec![set_cookie(SESSION, &token, limits.absolute)];
+    if !known {
+        let browser = app.store.add_known_browser(account).await?;
+        cookies.push(set_cookie(KNOWN, &browser, YEAR));
+    }
+    Ok(cookies)
+}
+
+/// The cookie of a phone that was enrolled.
+pub(super) fn phone_cookie(token: &str) -> String {
+    set_cookie(PHONE, token, YEAR)
+}
+
+/// Signs out here.
+#[utoipa::path(delete, path = "/api/v1/session", tag = "people", responses((status = 204, description = "Signed out")))]
+pub(super) async fn end_session(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
+    if let Some(token) = cookie(&headers, SESSION) {
+        app.store.end_session(token).await?;
+    }
+    Ok(signed_out())
+}
+
+/// Signs out everywhere.
+#[utoipa::path(delete, path = "/api/v1/sessions", tag = "people",
+    responses((status = 204, description = "Every session of this account has ended")))]
+pub(super) async fn end_sessions(State(app): State<App>, actor: Actor) -> Result<Response, Failure> {
+    app.store.end_sessions(actor.id).await?;
+    Ok(signed_out())
+}
+
+fn signed_out() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    add_cookies(&mut response, &[set_cookie(SESSION, "", Duration::ZERO)]);
+    // What pages a browser has kept is not for the next person at the desk.
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
+    response
+}
+
+/// Where to go after signing in.
+#[derive(Deserialize)]
+pub(super) struct Next {
+    #[serde(default)]
+    next: String,
+    lang: Option<String>,
+}
+
+/// A page of this service; else the first one.
+fn local(next: &str) -> &str {
+    let elsewhere =
+        !next.starts_with('/') || next[1..].starts_with(['/', '\\']) || next.contains(char::is_control);
+    if elsewhere { "/" } else { next }
+}
+
+/// `GET /login`.
+pub(super) async fn login_page(
+    State(app): State<App>,
+    Query(asked): Query<Next>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = page_routes::language(asked.lang.as_deref(), &headers);
+    let view = LoginPage { next: local(&asked.next), login: "", wrong: None };
+    page_routes::login(&app, &view, lang)
+}
+
+/// The form of the page.
+#[derive(Deserialize)]
+pub(super) struct LoginForm {
+    login: String,
+    password: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /login`: the form, which works without script.
+pub(super) async fn login_by_page(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let lang = page_routes::language(None, &parts.headers);
+    let whole = Request::from_parts(parts.clone(), body);
+    let form: Form<LoginForm> = match Form::from_request(whole, &app).await {
+        Ok(form) => form,
+        Err(_) => return StatusCode::UNPROCESSABLE_ENTITY.into_response(),
+    };
+    let Form(LoginForm { login, password, code, next }) = form;
+    let password = Some(password);
+    let body = SignInBody { login: Some(login.clone()), password, code: Some(code), person: None, pin: None };
+    match sign_in(&app, &parts, body).await {
+        Ok(Entered::In(cookies)) => {
+            let mut response = Redirect::to(local(&next)).into_response();
+            add_cookies(&mut response, &cookies);
+            response
+        }
+        Ok(Entered::SetTotp(code)) => Redirect::to(&format!("/join#{code}")).into_response(),
+        Err(error) => {
+            let view = LoginPage { next: local(&next), login: &login, wrong: Some(&error) };
+            page_routes::login(&app, &view, lang)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! How a phone in the office's network comes to trust the office's own authority: a page with the steps, the certificate,
+//! and a plain address that serves these two and sends everything else on to HTTPS.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+use super::app::App;
+use super::page_routes::{self, Asked};
+use super::pages::trust::TrustPage;
+use super::problem::Failure;
+use crate::error::{Error, Result};
+use crate::picture;
+
+/// Where the authority's certificate is fetched.
+pub(super) const CERTIFICATE: &str = "/trust/jijia-authority.crt";
+
+/// `GET /trust`.
+pub(super) async fn trust_page(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = page_routes::language(asked.lang.as_deref(), &headers);
+    let fingerprint = app.settings.authority.as_deref().and_then(fingerprint);
+    let here = format!("{}/trust", app.base_url(&headers));
+    let made = picture::code(&here).and_then(|svg| {
+        let view = TrustPage {
+            certificate: CERTIFICATE,
+            fingerprint: fingerprint.as_deref(),
+            here: &here,
+            svg: &svg,
+        };
+        super::pages::trust::trust(&view, &app.place.name, app.store.is_demo(), lang.0)
+    });
+    page_routes::page(&app, made, lang)
+}
+
+/// SHA-256 of the certificate as phones show it: pairs of hex digits.
+fn fingerprint(pem: &str) -> Option<String> {
+    let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let digest = Sha256::digest(STANDARD.decode(base64).ok()?);
+    Some(digest.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":"))
+}
+
+/// The authority's certificate.
+pub(super) async fn get_authority(State(app): State<App>) -> Result<Response, Failure> {
+    let none = || Error::NotFound("this service has no authority of its own".into());
+    let pem = app.settings.authority.clone().ok_or_else(none)?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-x509-ca-cert"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"jijia-authority.crt\""),
+    ];
+    Ok((headers, pem).into_response())
+}
+
+/// Serves the plain address beside HTTPS on `port`, until `shutdown`.
+///
+/// # Errors
+/// `Internal` if the listener fails.
+pub async fn send_on(
+    listener: TcpListener,
+    port: u16,
+    app: App,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let router = Router::new()
+        .merge(trusted_doors())
+        .fallback(async move |headers: HeaderMap, uri: Uri| to_https(&headers, &uri, port))
+        .with_state(app);
+    axum::serve(listener, router).with_graceful_shutdown(shutdown).await.map_err(Error::from)
+}
+
+/// What a phone needs before it can speak HTTPS with us; nothing of it is secret.
+fn trusted_doors() -> Router<App> {
+    let doors = [
+        ("/trust", get(trust_page)),
+        (CERTIFICATE, get(get_authority)),
+        ("/assets/{*name}", get(super::assets::get_asset)),
+    ];
+    doors.into_iter().fold(Router::new(), |router, (path, door)| Router::route(router, path, door))
+}
+
+/// The same address by HTTPS. Only what is asked for by GET goes on: a password sent here was sent in the open already.
+fn to_https(headers: &HeaderMap, uri: &Uri, port: u16) -> Response {
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let name = match host.parse::<SocketAddr>() {
+        Ok(address) if address.is_ipv6() => format!("[{}]", address.ip()),
+        _ => host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned(),
+    };
+    if name.is_empty() {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let path = uri.path_and_query().map_or("/", |p| p.as_str());
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    Redirect::temporary(&format!("https://{name}{port}{path}")).into_response()
+}
