@@ -111,10 +111,11 @@ impl Store {
                 seal_copy(copy, &tmp, &preview)?;
             }
             upload.seal(&original)?;
-            Ok::<_, Error>((hex, photo))
+            Ok::<_, Error>((upload, hex, photo))
         };
         // Decoding takes a core for a moment: off the threads that serve.
-        let (hex, photo) =
+        // The claim is held until the entry stands: whoever comes next finds the photo known.
+        let (_claim, hex, photo) =
             tokio::task::spawn_blocking(seal).await.map_err(|e| Error::Internal(e.to_string()))??;
         // Crash here: the sealed file has no entry yet; the phone sends again and this line is reached again.
         let received_at = self.clock.now();

@@ -178,7 +178,7 @@ impl Upload {
     }
 
     /// Makes the bytes durable, then their name `to` in a hash folder.
-    pub(super) fn seal(self, to: &Path) -> Result<()> {
+    pub(super) fn seal(&self, to: &Path) -> Result<()> {
         let _turn = self.slot.turn(self.claim)?;
         super::photos::seal(&self.file, &self.path, to)
     }
