@@ -84,6 +84,8 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         .map_err(|e| Error::Unavailable(format!("server.listen {}: {e}", config.server.listen)))?;
     let p = &config.photos;
     let settings = Settings {
+        place_dir: crate::place_dir(config).map(Path::to_owned),
+        duty: crate::duty_limits(config),
         max_body_bytes: config.server.max_body_bytes,
         photos: Limits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side },
         office: crate::office(config)?,

@@ -17,6 +17,8 @@ use jijia::ingest::mqtt;
 use jijia::lake::geotag::Locator;
 use jijia::lake::{Place, load};
 use jijia::mirror::influx;
+use jijia::patrol::duty::Limits;
+use jijia::patrol::roster;
 use jijia::publish::Publisher;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
@@ -72,7 +74,7 @@ enum Command {
     Config(ConfigCommand),
     /// Repeat a computation: JSON lines from standard input to standard output.
     Calc {
-        /// crs, geotag, dry or proof.
+        /// crs, geotag, dry, duty or proof.
         #[arg(value_parser = calc::NAMES)]
         name: String,
     },
@@ -208,13 +210,21 @@ fn start_log(config: &Config) -> Result<()> {
 
 /// The configured place, or the illustrative one inside the program.
 fn load_place(config: &Config) -> Result<Place> {
-    if config.place.dir.as_os_str().is_empty() {
-        return Ok(load::embedded());
-    }
-    load::load(&config.place.dir).map_err(|problems| {
+    let Some(dir) = place_dir(config) else { return Ok(load::embedded()) };
+    load::load(dir).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Error::invalid(format!("place.dir {}", config.place.dir.display()), lines.join("\n  "))
+        Error::invalid(format!("place.dir {}", dir.display()), lines.join("\n  "))
     })
+}
+
+/// Where the configured place lies; none for the one inside the program.
+fn place_dir(config: &Config) -> Option<&Path> {
+    Some(config.place.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty())
+}
+
+fn duty_limits(config: &Config) -> Limits {
+    let d = &config.duty;
+    Limits { short_min: d.short_min, fast_km_h: d.fast_km_h, few_share: d.few_share, gap_min: d.gap_min }
 }
 
 fn rules(config: &Config) -> Rules {
@@ -239,12 +249,13 @@ fn office(config: &Config) -> Result<Office> {
 
 /// Names everything that has to be mended before `serve` can start.
 fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
-    let place = match dir {
-        Some(dir) => load::check(dir),
-        None if config.place.dir.as_os_str().is_empty() => Vec::new(),
-        None => load::check(&config.place.dir),
+    let mut problems: Vec<String> = match dir.or(place_dir(config)) {
+        Some(dir) => match load::load(dir) {
+            Ok(place) => roster::load(dir, &place).err().map(|e| e.to_string()).into_iter().collect(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        },
+        None => Vec::new(),
     };
-    let mut problems: Vec<String> = place.iter().map(ToString::to_string).collect();
     if !config.mqtt.host.is_empty() {
         problems.extend(mqtt::check(&config.mqtt).err().map(|e| e.to_string()));
     }

@@ -113,7 +113,8 @@ impl<'a> Patrols<'a> {
             self.sector(&walk, sector, at);
             for p in shore_of(self.place, sector).step_by(2).take(6) {
                 at += minutes(14.0 / 6.0);
-                track.push(Waypoint { at, position: self.position(walker, p, 6.0), photo: None });
+                let position = self.position(walker, p, 6.0);
+                track.push(Waypoint { at, position, photo: None, code: None, by: None });
             }
         }
         let end = end.max(at) + minutes(2.0);

@@ -5,6 +5,7 @@ pub mod brief;
 pub mod bundle;
 pub mod docx;
 mod docx_zip;
+pub mod duty;
 pub mod export;
 pub mod geojson;
 pub mod pdf;

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod backup;
 mod bundle;
+mod compliance;
 mod corrections;
 mod dead_letters;
 mod erasure;

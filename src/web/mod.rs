@@ -3,6 +3,7 @@
 pub mod app;
 pub mod assets;
 mod bundles;
+mod compliance;
 mod dead_letters;
 mod health;
 mod log;
@@ -52,16 +53,21 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(timeline::list_timeline))
         .routes(routes!(timeline::get_head))
+        .routes(routes!(compliance::get_compliance))
         .routes(routes!(log::get_key))
         .routes(routes!(log::get_inclusion))
         .routes(routes!(log::get_consistency))
         .routes(routes!(log::get_proof))
         .routes(routes!(bundles::get_bundle))
         .split_for_parts();
-    for (path, item) in timeline::exports(&description) {
+    let of_timeline =
+        timeline::exports(&description).into_iter().map(|e| (e, get(timeline::export_timeline)));
+    let of_duty =
+        compliance::exports(&description).into_iter().map(|e| (e, get(compliance::export_compliance)));
+    for ((path, item), handler) in of_timeline.chain(of_duty).collect::<Vec<_>>() {
         // An export is an entry: asking for its head must not make one.
         let no_head = (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]);
-        routes = routes.route(&path, get(timeline::export_timeline).head(async || no_head));
+        routes = routes.route(&path, handler.head(async || no_head));
         description.paths.paths.insert(path, item);
     }
     (routes, description)
@@ -91,6 +97,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(page_routes::overview))
         .route("/timeline", get(page_routes::timeline))
         .route("/reports/{id}", get(page_routes::report))
+        .route("/patrols", get(page_routes::patrols))
         .route("/verify", get(page_routes::verify))
         .route("/assets/{*name}", get(assets::get_asset))
         .route("/log/checkpoint", get(log::get_checkpoint))

@@ -8,8 +8,10 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::app::App;
+use super::compliance;
 use super::pages::lang::Lang;
-use super::pages::query::{Order, TimelineQuery};
+use super::pages::patrols::PatrolsPage;
+use super::pages::query::{DutyQuery, Order, TimelineQuery};
 use super::pages::report::ReportPage;
 use super::pages::timeline::{Choices, TimelinePage};
 use super::pages::{self, respond};
@@ -72,7 +74,9 @@ pub(super) async fn overview(
 }
 
 async fn overview_html(app: &App, lang: Lang) -> Result<String, Error> {
-    let view = app.store.get_overview(&app.place, &app.rules).await?;
+    // A slip in the roster is one of the warnings; it must not hide the rest of the page.
+    let roster = app.roster().unwrap_or_default();
+    let view = app.store.get_overview(&app.place, &app.rules, &roster).await?;
     let canvas = Canvas { id: "lake", width: 820, height: 500 };
     let map_svg = map(&app.place, &overview_marks(&view), canvas);
     pages::overview::overview(&view, &map_svg, &warnings::list(app).await?, lang)
@@ -196,6 +200,26 @@ fn cut_page(rows: &mut Vec<Row>, order: Order, cursor: &str) -> Result<Option<St
     let ms = last.at().as_millisecond();
     let shown = rows.iter().rev().take_while(|r| r.at().as_millisecond() == ms).count();
     Ok(Some(format!("{ms}.{shown}")))
+}
+
+/// `GET /patrols`.
+pub(super) async fn patrols(
+    State(app): State<App>,
+    query: Result<Query<DutyQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let query = match compliance::asked(query) {
+        Ok(query) => query,
+        Err(e) => return page(&app, Err(e), language(None, &headers)),
+    };
+    let lang = language(Some(query.lang.as_str()), &headers);
+    let made = patrols_html(&app, &query, lang.0).await;
+    page(&app, made, lang)
+}
+
+async fn patrols_html(app: &App, query: &DutyQuery, lang: Lang) -> Result<String, Error> {
+    let shown = compliance::compliance(app, query).await?;
+    pages::patrols::patrols(&PatrolsPage { place: &app.place, compliance: &shown, query }, lang)
 }
 
 /// `GET /reports/{id}`.

@@ -3,6 +3,7 @@
 
 pub mod lang;
 pub mod overview;
+pub mod patrols;
 pub mod query;
 pub mod report;
 mod row;
@@ -52,6 +53,7 @@ pub fn respond(status: StatusCode, html: String, chosen: Option<Lang>) -> Respon
 enum Here {
     Overview,
     Timeline,
+    Patrols,
     Verify,
     Elsewhere,
 }

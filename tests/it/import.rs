@@ -251,6 +251,8 @@ fn place() -> Place {
         lake: MultiPolygon::new(vec![Polygon::new(ring, vec![])]),
         neighbourhood_m: 3_000.0,
         match_m: 30.0,
+        waypoint_m: 30.0,
+        waypoints: vec![],
         sectors: vec![],
         outfalls: vec![Outfall {
             code: "JJH-PK-0001".into(),

@@ -24,6 +24,7 @@ mod document_docx;
 mod document_pdf;
 mod document_tables;
 mod document_xlsx;
+mod duty;
 #[path = "../fault/mod.rs"]
 mod fault;
 mod import;

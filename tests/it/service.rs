@@ -10,6 +10,7 @@ use jijia::config::{self, Config};
 use jijia::document::export::Office;
 use jijia::evidence::timeline::Rules;
 use jijia::lake::{Place, geotag::Locator, load::embedded};
+use jijia::patrol::duty;
 use jijia::patrol::photo::Limits;
 use jijia::publish::{self, Publisher};
 use jijia::store::{Opener, Store};
@@ -222,9 +223,16 @@ pub fn rules() -> Rules {
     }
 }
 
+/// As in `config/default.toml`.
+pub fn duty_limits() -> duty::Limits {
+    duty::Limits { short_min: 3.0, fast_km_h: 10.0, few_share: 0.5, gap_min: 5.0 }
+}
+
 fn settings() -> Settings {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_jijia"));
     Settings {
+        place_dir: None,
+        duty: duty_limits(),
         max_body_bytes: MAX_BODY_BYTES,
         photos: Limits { max_bytes: MAX_PHOTO_BYTES, max_pixels: 10_000_000, max_side: 8_000 },
         office: Office { max_rows: 5000, fonts_dir: None, program },

@@ -183,7 +183,8 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 7] = ["kind.", "level.", "weather.", "property.", "status.", "crs.", "check."];
+    const MADE: [&str; 9] =
+        ["kind.", "level.", "weather.", "property.", "status.", "crs.", "check.", "state.", "flag."];
 
     #[test]
     fn every_key_used_is_known_and_every_key_known_is_used() {
@@ -221,6 +222,13 @@ mod tests {
         }
         for weather in [Weather::Dry, Weather::Wet, Weather::Unknown] {
             assert_eq!(Lang::Zh.t(&format!("weather.{weather:?}")), weather.zh());
+        }
+        use crate::patrol::duty::{DutyFlag, DutyState};
+        for state in [DutyState::Walked, DutyState::NotWalked, DutyState::Excused, DutyState::Open] {
+            assert_eq!(Lang::Zh.t(&format!("state.{state:?}")), state.zh());
+        }
+        for flag in DutyFlag::ALL {
+            assert_eq!(Lang::Zh.t(&format!("flag.{flag:?}")), flag.zh());
         }
         for property in crate::water::property::PROPERTIES {
             assert_eq!(Lang::Zh.t(&format!("property.{}", property.key)), property.zh);
