@@ -3,6 +3,7 @@
 pub mod dead_letters;
 mod log;
 mod parts;
+pub mod plates;
 mod signals;
 pub mod verify;
 

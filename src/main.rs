@@ -49,6 +49,8 @@ enum Command {
     Demo(demo::Options),
     /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson, or a bundle (证据包) .zip
     Timeline(TimelineArgs),
+    /// Print the waypoints' plates (打卡牌), four on a sheet, as PDF.
+    Plates(commands::plates::PlatesArgs),
     /// Check a bundle (证据包), offline: exit code 0 good, 1 broken, 2 not a bundle.
     Verify(commands::verify::VerifyArgs),
     /// Bring in files.
@@ -160,6 +162,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
     start_log(&config)?;
     match &cli.command {
+        Command::Plates(args) => return commands::plates::run(args, &config),
         Command::Audit(args) => return custody::audit(args, &config),
         Command::Backup(args) => return custody::backup(args, &config),
         Command::Restore(args) => return custody::restore(args, &config),
@@ -186,6 +189,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Config(ConfigCommand::Check { dir }) => Ok(config_check(dir.as_deref(), &config)),
         Command::Calc { .. }
         | Command::RenderPdf { .. }
+        | Command::Plates(_)
         | Command::Audit(_)
         | Command::Verify(_)
         | Command::Backup(_)

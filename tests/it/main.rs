@@ -39,6 +39,7 @@ mod mosquitto;
 mod mqtt;
 mod mqtt_faults;
 mod picture;
+mod plates;
 mod redact;
 mod sample;
 mod serve;
