@@ -11,6 +11,7 @@ pub mod geojson;
 pub mod pdf;
 pub mod plates;
 pub mod table;
+pub mod watermark;
 mod words;
 pub mod xlsx;
 

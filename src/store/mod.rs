@@ -160,6 +160,22 @@ impl Store {
         self.writer.watch()
     }
 
+    /// Runs `work`, which decodes a photo, when no other is being decoded, off the threads that serve.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn decode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.decoding.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+    }
+
     /// A folder of its own inside the data directory, gone when dropped: documents pass through it.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod reports;
 mod timeline;
 mod visitor;
 pub mod warnings;
+mod watermark;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -49,6 +50,7 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(reports::add_patrol))
         .routes(routes!(photos::get_photo))
         .routes(routes!(photos::get_preview))
+        .routes(routes!(watermark::get_watermarked))
         .routes(routes!(observations::add_observations))
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(timeline::list_timeline))

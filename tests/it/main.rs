@@ -46,3 +46,4 @@ mod serve;
 mod service;
 mod store;
 mod unknown;
+mod watermark;
