@@ -36,10 +36,8 @@ pub fn to_rgb(svg: &str, width_px: u32) -> Result<image::RgbImage> {
 pub(super) fn draw_over(picture: &mut image::RgbImage, svg: &str) -> Result<()> {
     let drawn = draw(svg, picture.width())?;
     let top = picture.height().saturating_sub(drawn.height());
-    let hidden = drawn.height().saturating_sub(picture.height());
     let pixels = picture.enumerate_rows_mut().skip(top as usize).flat_map(|(_, row)| row);
-    let skipped = (hidden * drawn.width()) as usize;
-    for ((.., pixel), over) in pixels.zip(drawn.pixels().iter().skip(skipped)) {
+    for ((.., pixel), over) in pixels.zip(drawn.pixels()) {
         // The drawing's colours have their opacity in them already.
         let left = u16::from(255 - over.alpha());
         for (below, own) in pixel.0.iter_mut().zip([over.red(), over.green(), over.blue()]) {
