@@ -74,6 +74,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Largest JSON body, bytes.
     pub max_body_bytes: usize,
+    /// Largest archive of a phone (导出未上传), as it comes and unfolded, bytes.
+    pub max_outbox_bytes: u64,
     /// A request that takes longer is given up.
     #[serde(with = "seconds")]
     pub request_timeout_s: Duration,

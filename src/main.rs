@@ -18,7 +18,7 @@ use jijia::lake::geotag::Locator;
 use jijia::lake::{Place, load};
 use jijia::mirror::influx;
 use jijia::patrol::duty::Limits;
-use jijia::patrol::roster;
+use jijia::patrol::{photo, roster};
 use jijia::publish::Publisher;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
@@ -229,6 +229,11 @@ fn place_dir(config: &Config) -> Option<&Path> {
 fn duty_limits(config: &Config) -> Limits {
     let d = &config.duty;
     Limits { short_min: d.short_min, fast_km_h: d.fast_km_h, few_share: d.few_share, gap_min: d.gap_min }
+}
+
+fn photo_limits(config: &Config) -> photo::Limits {
+    let p = &config.photos;
+    photo::Limits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side }
 }
 
 fn rules(config: &Config) -> Rules {

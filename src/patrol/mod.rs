@@ -3,6 +3,7 @@
 pub mod correction;
 pub mod duty;
 pub mod form;
+pub mod outbox;
 pub mod photo;
 pub mod report;
 pub mod roster;

@@ -11,6 +11,7 @@ mod erasure;
 mod follow;
 mod log;
 mod observations;
+mod outbox;
 mod overview;
 mod pace;
 mod photos;
@@ -40,6 +41,7 @@ pub use follow::{Cursor, FollowedObservation};
 pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
+pub use outbox::{Door, Taken};
 pub use photos::{StoredPhoto, Upload};
 pub use reports::Added;
 

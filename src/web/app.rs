@@ -56,6 +56,8 @@ pub struct Settings {
     pub duty: Limits,
     /// Largest JSON body, bytes.
     pub max_body_bytes: usize,
+    /// Largest archive of a phone, as it comes and unfolded, bytes.
+    pub max_outbox_bytes: u64,
     /// Limits of photos.
     pub photos: photo::Limits,
     /// What documents need.

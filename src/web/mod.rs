@@ -8,6 +8,7 @@ mod dead_letters;
 mod health;
 mod log;
 mod observations;
+mod outbox;
 mod page_routes;
 pub mod pages;
 mod photos;
@@ -80,6 +81,7 @@ fn slow_api() -> (Router<App>, utoipa::openapi::OpenApi) {
     OpenApiRouter::new()
         .routes(routes!(bundles::add_bundle))
         .routes(routes!(photos::put_photo))
+        .routes(routes!(outbox::add_outbox))
         .split_for_parts()
 }
 
@@ -100,6 +102,7 @@ pub fn router(app: App) -> Router {
         .route("/timeline", get(page_routes::timeline))
         .route("/reports/{id}", get(page_routes::report))
         .route("/patrols", get(page_routes::patrols))
+        .route("/import", get(page_routes::import))
         .route("/verify", get(page_routes::verify))
         .route("/assets/{*name}", get(assets::get_asset))
         .route("/log/checkpoint", get(log::get_checkpoint))

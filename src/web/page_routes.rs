@@ -266,6 +266,16 @@ pub(super) async fn verify(
     page(&app, pages::verify::verify(&app.place.name, app.store.is_demo(), lang.0), lang)
 }
 
+/// `GET /import`.
+pub(super) async fn import(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    page(&app, pages::import::import(&app.place.name, app.store.is_demo(), lang.0), lang)
+}
+
 /// Any other address.
 pub(super) async fn not_found(State(app): State<App>, headers: HeaderMap, uri: axum::http::Uri) -> Response {
     let error = Error::NotFound(uri.path().to_owned());

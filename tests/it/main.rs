@@ -38,6 +38,7 @@ mod log_witness;
 mod mosquitto;
 mod mqtt;
 mod mqtt_faults;
+mod outbox;
 mod picture;
 mod plates;
 mod redact;

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 /// The limits that the tests write bodies against.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
 pub const MAX_PHOTO_BYTES: u64 = 2_000_000;
+const MAX_OUTBOX_BYTES: u64 = 20_000_000;
 
 /// A running service.
 pub struct Service {
@@ -234,6 +235,7 @@ fn settings() -> Settings {
         place_dir: None,
         duty: duty_limits(),
         max_body_bytes: MAX_BODY_BYTES,
+        max_outbox_bytes: MAX_OUTBOX_BYTES,
         photos: Limits { max_bytes: MAX_PHOTO_BYTES, max_pixels: 10_000_000, max_side: 8_000 },
         office: Office { max_rows: 5000, fonts_dir: None, program },
         keep_bundles: Duration::from_secs(86_400),

@@ -108,7 +108,7 @@ async function main() {
     return link && link.getAttribute("href");
   });
   await page.close();
-  const pages = [["overview", "/", 200], ["timeline", "/timeline", 200], ["patrols", "/patrols", 200], ["verify", "/verify", 200],
+  const pages = [["overview", "/", 200], ["timeline", "/timeline", 200], ["patrols", "/patrols", 200], ["import", "/import", 200], ["verify", "/verify", 200],
     ["problem", "/no-such-page", 404]];
   if (report) pages.push(["report", report, 200]);
   else say(false, "timeline: no report to open");

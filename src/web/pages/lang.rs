@@ -183,8 +183,8 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 9] =
-        ["kind.", "level.", "weather.", "property.", "status.", "crs.", "check.", "state.", "flag."];
+    const MADE: [&str; 10] =
+        ["kind.", "level.", "weather.", "property.", "status.", "crs.", "check.", "state.", "flag.", "take."];
 
     #[test]
     fn every_key_used_is_known_and_every_key_known_is_used() {
