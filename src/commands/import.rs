@@ -12,7 +12,7 @@ use jijia::ingest::import_reports::ReportMap;
 use jijia::ingest::{import_observations, import_reports, table};
 use jijia::patrol::outbox::{Found, Limits, MEMBERS_MAX, Outbox, PhotoArchive};
 use jijia::patrol::report::{Arrival, parse_report};
-use jijia::store::{Door, Opener, Store, Taken};
+use jijia::store::{Door, Opener, Store};
 
 use super::{bar, say};
 
@@ -217,10 +217,7 @@ async fn archive<A: Iterator<Item = Found> + Send + 'static>(
     let door = Door { place: &place, locator: &locator, photos: crate::photo_limits(config) };
     if args.strict || args.dry_run {
         let judged = store.check_archive(open(&args.file, limits)?, door).await?;
-        let wrong = judged.iter().filter(|(_, outcome)| outcome.is_err()).count();
-        for (member, outcome) in &judged {
-            outcome.as_ref().err().map(|error| say(&format!("{}: {error}\n", member.escape_debug())));
-        }
+        let wrong = say_wrong(judged.iter().filter_map(|(member, o)| Some((member, o.as_ref().err()?))));
         if args.dry_run || wrong > 0 {
             let good = judged.len() - wrong;
             say(&format!("试读：共 {} 项，可导入 {good}，有误 {wrong}；未写入\n", judged.len()));
@@ -230,20 +227,18 @@ async fn archive<A: Iterator<Item = Found> + Send + 'static>(
     // By which place reports are judged is said by the log, also before the service has ever run.
     store.add_place(place.hash).await?;
     let taken = store.take_archive(open(&args.file, limits)?, door).await?;
-    let (mut new, mut known) = (0, 0);
-    for Taken { member, outcome } in &taken {
-        // A name is a stranger's text and must not steer the terminal.
-        let member = member.escape_debug();
-        match outcome {
-            Ok(added) => {
-                *(if added.new { &mut new } else { &mut known }) += 1;
-                let word = if added.new { "新增" } else { "已有" };
-                say(&format!("{member}: {word}，条目 {}\n", added.receipt.index));
-            }
-            Err(error) => say(&format!("{member}: {error}\n")),
-        }
+    for (member, added) in taken.iter().filter_map(|t| Some((&t.member, t.outcome.as_ref().ok()?))) {
+        let word = if added.new { "新增" } else { "已有" };
+        say(&format!("{}: {word}，条目 {}\n", member.escape_debug(), added.receipt.index));
     }
-    let wrong = taken.len() - new - known;
+    let wrong = say_wrong(taken.iter().filter_map(|t| Some((&t.member, t.outcome.as_ref().err()?))));
+    let new = taken.iter().filter(|t| t.outcome.as_ref().is_ok_and(|added| added.new)).count();
+    let known = taken.len() - new - wrong;
     say(&format!("共 {} 项：新增 {new}，已有 {known}，有误 {wrong}\n", taken.len()));
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says what was refused, and counts it. A name is a stranger's text and must not steer the terminal.
+fn say_wrong<'a>(refused: impl Iterator<Item = (&'a String, &'a Error)>) -> usize {
+    refused.map(|(member, error)| say(&format!("{}: {error}\n", member.escape_debug()))).count()
 }

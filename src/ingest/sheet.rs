@@ -165,7 +165,7 @@ mod tests {
                 sheet.write(0, c as u16, heading).unwrap();
             }
             let at = Written::from_ymd(2026, 7, 14).unwrap();
-            sheet.write_with_format(1, 0, &at.clone().and_hms(5, 20, 0).unwrap(), &minute).unwrap();
+            sheet.write_with_format(1, 0, at.clone().and_hms(5, 20, 0).unwrap(), &minute).unwrap();
             sheet.write(1, 1, 113.1001).unwrap();
             sheet.write(1, 2, "两行\n文字").unwrap();
             // An empty row stands between.

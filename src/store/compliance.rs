@@ -23,6 +23,20 @@ use crate::patrol::walk::PatrolBody;
 const DAYS_MAX: i32 = 92;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
+/// Sector, person, first and last instant, lag (milliseconds), patrol.
+type WalkRow = (String, String, i64, i64, i64, Option<Vec<u8>>);
+
+fn walk((sector, person, from, to, lag, patrol): WalkRow) -> Walk {
+    Walk {
+        sector,
+        person,
+        from: from_ms(from),
+        to: from_ms(to),
+        lag: SignedDuration::from_millis(lag),
+        patrol: patrol.and_then(|id| Uuid::from_slice(&id).ok()),
+    }
+}
+
 /// Whose record is read: what overlaps a time.
 const OVERLAPPING: &str = "p.started_ms between $1 - 86400000 and $2 and p.ended_ms >= $1";
 
@@ -107,7 +121,6 @@ impl View<'_> {
         sectors: &[String],
         (from, to): (Timestamp, Timestamp),
     ) -> Result<Walks> {
-        type Row = (String, String, i64, i64, i64, Option<Vec<u8>>);
         let (start, end) = (from.as_millisecond(), to.as_millisecond());
         let mut query = QueryBuilder::new(
             "select sector, person, min(observed_ms), max(observed_ms), min(received_ms - observed_ms), null
@@ -117,34 +130,24 @@ impl View<'_> {
         for s in sectors {
             list.push_bind(s.clone());
         }
-        query
-            .push(") and withdrawn = 0 and observed_ms between ")
-            .push_bind(start)
-            .push(" and ")
-            .push_bind(end);
+        query.push(") and withdrawn = 0 and observed_ms between ").push_bind(start);
+        query.push(" and ").push_bind(end);
         // Quarter hours: enough to tell the windows apart, and few rows however many reports.
         query.push(" group by sector, person, observed_ms / 900000");
-        let mut rows: Vec<Row> = query.build_query_as().fetch_all(&mut *self.tx).await.map_err(read_error)?;
+        let reports: Vec<WalkRow> =
+            query.build_query_as().fetch_all(&mut *self.tx).await.map_err(read_error)?;
         let sql = format!(
             "select s.sector, p.person, p.started_ms, p.ended_ms, e.received_ms - p.ended_ms, p.id
              from patrol p join patrol_sector s on s.patrol = p.id join entry e on e.idx = p.entry
              where {OVERLAPPING}"
         );
-        let patrols: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let patrols: Vec<WalkRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(start)
             .bind(end)
             .fetch_all(&mut *self.tx)
             .await
             .map_err(read_error)?;
-        rows.extend(patrols);
-        Ok(Walks::of(rows.into_iter().map(|(sector, person, from, to, lag, patrol)| Walk {
-            sector,
-            person,
-            from: from_ms(from),
-            to: from_ms(to),
-            lag: SignedDuration::from_millis(lag),
-            patrol: patrol.and_then(|id| Uuid::from_slice(&id).ok()),
-        })))
+        Ok(Walks::of(reports.into_iter().chain(patrols).map(walk)))
     }
 
     /// What the patrols of a time left behind; one whose record was erased is not among them.

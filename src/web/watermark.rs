@@ -9,6 +9,7 @@ use super::problem::{Failure, Problem};
 use super::reports::uuid;
 use crate::document::watermark::{self, About};
 use crate::error::Error;
+use crate::evidence::timeline::{PhotoRef, Sighting};
 
 /// The photo with when, where and in which weather it was taken drawn on it, as a watermark camera does: JPEG, long edge at
 /// most 2048, without any metadata. The sealed original stays as it came. `seq` is the photo's place in the report's list,
@@ -24,16 +25,7 @@ pub(super) async fn get_watermarked(
 ) -> Result<Response, Failure> {
     let report = app.store.get_report(uuid(&id)?, &app.place, &app.rules).await?;
     let sighting = report.sighting;
-    let photo = seq.parse().ok().and_then(|n: usize| sighting.photos.get(n).cloned());
-    let photo = photo.ok_or_else(|| {
-        Error::NotFound(format!("photo {seq} of the report; it has {}", sighting.photos.len()))
-    })?;
-    if photo.erased || sighting.erased {
-        return Err(Error::Gone(format!("photo {} was erased by law (已依法删除)", photo.sha256)).into());
-    }
-    if !photo.stored {
-        return Err(Error::NotFound(format!("photo {}: has not come", photo.sha256)).into());
-    }
+    let photo = photo_of(&sighting, &seq)?;
     let original = tokio::fs::read(app.store.original_path(&photo.sha256)).await.map_err(Error::from)?;
     let (place, limits) = (app.place.clone(), app.settings.photos);
     let sha256 = photo.sha256.clone();
@@ -58,4 +50,19 @@ pub(super) async fn get_watermarked(
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
     ];
     Ok((headers, jpeg).into_response())
+}
+
+/// The photo in the place `seq`, whose bytes are here.
+fn photo_of(sighting: &Sighting, seq: &str) -> Result<PhotoRef, Error> {
+    let photo = seq.parse().ok().and_then(|n: usize| sighting.photos.get(n));
+    let photo = photo.ok_or_else(|| {
+        Error::NotFound(format!("photo {seq} of the report; it has {}", sighting.photos.len()))
+    })?;
+    if photo.erased || sighting.erased {
+        return Err(Error::Gone(format!("photo {} was erased by law (已依法删除)", photo.sha256)));
+    }
+    if !photo.stored {
+        return Err(Error::NotFound(format!("photo {}: has not come", photo.sha256)));
+    }
+    Ok(photo.clone())
 }

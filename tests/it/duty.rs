@@ -5,6 +5,7 @@ use jijia::clock::{Clock, beijing};
 use jijia::lake::load;
 use serde_json::{Value, json};
 
+use crate::cli::{calc, jijia};
 use crate::service::{Service, id, jpeg, report, sha256_of, with};
 
 /// The last day that is wholly over.
@@ -92,6 +93,47 @@ async fn what_was_walked_is_said_the_same_by_api_table_page_and_timeline() {
     let page = service.get(&format!("/patrols?{days}&lang=en")).await;
     assert!(page.text().contains("2 of 12 walked, 10 not walked, 2 to look at."), "{}", page.text());
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shell_repeats_the_judgement() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    let (day, before, shot) = (yesterday(), yesterday().yesterday().unwrap(), jpeg(1));
+    service.put_photo(&shot).await.created();
+    let mut patrols = Vec::new();
+    for (n, day) in [(1, before), (2, day)] {
+        let sent = patrol(n, day, ("06:40", "07:00"), &sha256_of(&shot));
+        let received_at = service.post("/api/v1/patrols", &sent).await.created()["received_at"].clone();
+        patrols.push(json!({"received_at": received_at, "record": with(sent, "/person/name", Value::Null)}));
+    }
+    let seen_at = json!(at(day, "16:00").to_string());
+    let received_at =
+        service.post("/api/v1/reports", &with(report(3), "/observed_at", seen_at.clone())).await.created();
+    let said = duty(&service, &format!("from={day}&to={day}")).await;
+    let input = json!({
+        "from": day, "to": day, "now": said["cut_off"], "first": at(before, "06:40").to_string(), "late_s": 3600,
+        "limits": {"short_min": 3, "fast_km_h": 10, "few_share": 0.5, "gap_min": 5},
+        "patrols": patrols, "photos": [sha256_of(&shot)],
+        "reports": [{"sector": seen_sector(&service, 3).await, "person": "p-7", "seen_at": seen_at,
+            "received_at": received_at["received_at"]}],
+    });
+    let (code, repeated) = calc("duty", &[input]);
+    assert_eq!((code, &repeated[0]["rows"], &repeated[0]["sums"]), (0, &said["rows"], &said["sums"]));
+    service.stop().await;
+}
+
+#[test]
+fn the_check_of_the_configuration_reads_the_roster() {
+    let check = |roster: &str| {
+        let folder = place_with(roster);
+        let out = jijia(&["config", "check", folder.path().to_str().unwrap()]).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap())
+    };
+    let good = check("[[rule]]\npersons = [\"p-01\"]\n");
+    assert!(good.0 == Some(0) && good.1.contains("good"), "{good:?}");
+    let bad = check("[[rule]]\npersons = [\"p-01\"]\nsectors = [\"JJH-AD-99\"]\n");
+    assert!(bad.0 == Some(1) && bad.1.starts_with("roster.toml: [[rule]] 1: sectors: "), "{bad:?}");
 }
 
 async fn seen_sector(service: &Service, n: u32) -> String {

@@ -6,6 +6,7 @@
 const fs = require("fs");
 const path = require("path");
 const { chromium } = require("playwright-core");
+const { bring } = require("./import.js");
 const { verify } = require("./verify.js");
 
 const [base, folder] = process.argv.slice(2);
@@ -122,6 +123,7 @@ async function main() {
   await keyboard(browser);
   await withoutScript(browser);
   await live(browser);
+  await bring(browser, base, say);
   await verify(browser, base, say, folder && keep);
   await browser.close();
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);

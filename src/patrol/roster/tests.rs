@@ -94,3 +94,9 @@ fn no_file_is_no_roster_and_another_byte_another_hash() {
     std::fs::write(dir.path().join(FILE), b"\xff").unwrap();
     assert!(load(dir.path(), &place).unwrap_err().to_string().contains("UTF-8"));
 }
+
+#[test]
+fn the_example_reads() {
+    let example = Roster::parse(include_str!("../../../config/roster.example.toml"), &embedded());
+    assert!(example.is_ok(), "{example:?}");
+}

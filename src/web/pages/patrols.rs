@@ -15,7 +15,7 @@ use crate::{
     clock::day_start,
     error::Result,
     evidence::timeline::Named,
-    lake::Place,
+    lake::{Place, Sector},
     patrol::{
         duty::{Compliance, DutyRow, DutyState},
         roster::ExcuseKind,
@@ -83,15 +83,10 @@ struct PatrolsView<'a> {
 pub fn patrols(page: &PatrolsPage<'_>, lang: Lang) -> Result<String> {
     let (shown, query) = (page.compliance, page.query);
     let filter = &shown.filter;
-    let columns: Vec<_> = page
-        .place
-        .sectors
-        .iter()
-        .filter(|s| filter.sector.as_ref().is_none_or(|code| s.code == *code))
-        .collect();
-    let sectors: Vec<Named> =
-        page.place.sectors.iter().map(|s| Named { code: s.code.clone(), name: s.name.clone() }).collect();
-    let codes: Vec<&str> = columns.iter().map(|s| s.code.as_str()).collect();
+    let named = |s: &Sector| Named { code: s.code.clone(), name: s.name.clone() };
+    let sectors: Vec<Named> = page.place.sectors.iter().map(named).collect();
+    let columns = || sectors.iter().filter(|s| filter.sector.as_ref().is_none_or(|code| s.code == *code));
+    let codes: Vec<&str> = columns().map(|s| s.code.as_str()).collect();
     let address = |path: &str, more: &[(&str, &str)]| {
         let parts = [query.filter_string(), query_string(more)];
         let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
@@ -113,7 +108,7 @@ pub fn patrols(page: &PatrolsPage<'_>, lang: Lang) -> Result<String> {
         to: filter.to.to_string(),
         person: &query.person,
         sectors: choices(&sectors, &query.sector),
-        heads: columns.iter().map(|s| s.name.clone()).collect(),
+        heads: columns().map(|s| s.name.clone()).collect(),
         days: days(&shown.rows, &codes, lang),
         csv_href: address("/api/v1/compliance.csv", &[]),
         roster: match &shown.roster {
