@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use jiff::{SignedDuration, Timestamp, ZonedDateTime, tz::Offset, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime, civil::Date, tz::Offset, tz::TimeZone};
 
 /// A time before this is of a clock that was never set: 2000-01-01T00:00:00Z, milliseconds since 1970.
 pub const EARLIEST_MS: i64 = 946_684_800_000;
@@ -20,6 +20,12 @@ pub const BEIJING_MS: i64 = 8 * 3_600_000;
 #[must_use]
 pub fn beijing(at: Timestamp) -> ZonedDateTime {
     at.to_zoned_datetime(TimeZone::fixed(Offset::constant(8)))
+}
+
+/// The first instant of a day in 北京时间; `None` beyond what a `Timestamp` can say.
+#[must_use]
+pub fn day_start(day: Date) -> Option<Timestamp> {
+    Offset::constant(8).to_timestamp(day.at(0, 0, 0, 0)).ok()
 }
 
 /// `2026-07-14 05:20` in 北京时间.

@@ -2,20 +2,20 @@
 
 pub mod dead_letters;
 mod https;
+mod import;
 mod log;
 mod parts;
 pub mod people;
+pub mod plates;
 mod signals;
 pub mod verify;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
 use futures_util::FutureExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use jijia::clock::Clock;
@@ -23,12 +23,8 @@ use jijia::config::{self, Config};
 use jijia::demo;
 use jijia::document::bundle;
 use jijia::error::{Error, Result};
-use jijia::ingest::column_map::ColumnMap;
-use jijia::ingest::import_reports::ReportMap;
-use jijia::ingest::{import_observations, import_reports, mqtt, table};
+use jijia::ingest::mqtt;
 use jijia::mirror::influx::{self, InfluxStatus};
-use jijia::patrol::photo::Limits as PhotoLimits;
-use jijia::patrol::report::{Arrival, parse_report};
 use jijia::people::secret;
 use jijia::publish::{self, Publisher};
 use jijia::store::people::Limits;
@@ -38,12 +34,11 @@ use jijia::witness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use import::{Import, import};
 pub use log::{LogCommand, log};
 use parts::Parts;
 use signals::{Signals, stopped, until_told};
 
-/// Rows that a preview shows as they would be stored.
-const PREVIEW: usize = 3;
 /// Reports judged again in one transaction after the place was replaced.
 const JUDGE_STEP: u32 = 500;
 
@@ -92,8 +87,11 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         https: tls.is_some() || config.server.trusted_hops > 0,
         authority: tls.as_ref().and_then(|t| t.authority.clone()),
         public_url: config.server.public_url.clone(),
+        place_dir: crate::place_dir(config).map(Path::to_owned),
+        duty: crate::duty_limits(config),
         max_body_bytes: config.server.max_body_bytes,
-        photos: PhotoLimits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side },
+        max_outbox_bytes: config.server.max_outbox_bytes,
+        photos: crate::photo_limits(config),
         office: crate::office(config)?,
         keep_bundles: keep_bundles(config),
         request_timeout: config.server.request_timeout_s,
@@ -253,155 +251,7 @@ pub async fn demo(options: demo::Options) -> Result<()> {
     ended
 }
 
-/// `jijia import …`.
-#[derive(Subcommand)]
-pub enum Import {
-    /// Reports from CSV or GeoJSON.
-    Reports(ReportFile),
-    /// Observations from CSV, wide or long.
-    Observations(ObservationFile),
-}
-
-/// A file of reports.
-#[derive(Args)]
-pub struct ReportFile {
-    /// The file.
-    file: PathBuf,
-    /// Columns by a map of your own (TOML): `[column]` with `"heading" = "key"` (keys: config/report_aliases.csv), `ignore`,
-    /// `crs`, `zone`.
-    #[arg(long, value_name = "FILE")]
-    map: Option<PathBuf>,
-    /// Reference system of positions without one of their own: wgs84, gcj02, bd09, cgcs2000.
-    #[arg(long)]
-    crs: Option<String>,
-    /// Zone of local times, +08:00.
-    #[arg(long)]
-    zone: Option<String>,
-    /// Take nothing if a row is wrong.
-    #[arg(long)]
-    strict: bool,
-    /// Show what would be done; store nothing.
-    #[arg(long)]
-    dry_run: bool,
-}
-
-/// A table of observations.
-#[derive(Args)]
-pub struct ObservationFile {
-    /// The file.
-    file: PathBuf,
-    /// Columns by a preset: national-platform, blacksmith, franklin.
-    #[arg(long, conflicts_with = "map")]
-    preset: Option<String>,
-    /// Columns by a map of your own (TOML; config/presets are examples).
-    #[arg(long, value_name = "FILE")]
-    map: Option<PathBuf>,
-    /// Station of all rows, where the table has no column for it.
-    #[arg(long)]
-    station: Option<String>,
-    /// Zone of local times, +08:00.
-    #[arg(long)]
-    zone: Option<String>,
-    /// Take nothing if a cell is wrong.
-    #[arg(long)]
-    strict: bool,
-    /// Show what would be done; store nothing.
-    #[arg(long)]
-    dry_run: bool,
-}
-
-fn read_map(file: &Path) -> Result<String> {
-    let wrong = |e: std::io::Error| Error::invalid("--map", format!("{}: {e}", file.display()));
-    std::fs::read_to_string(file).map_err(wrong)
-}
-
 fn bar(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} {eta}");
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// `jijia import …`.
-pub async fn import(command: Import, config: &Config) -> Result<ExitCode> {
-    let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
-    match command {
-        Import::Reports(args) => reports(&args, &store, config).await,
-        Import::Observations(args) => observations(&args, &store, config).await,
-    }
-}
-
-async fn reports(args: &ReportFile, store: &Store, config: &Config) -> Result<ExitCode> {
-    let map = match &args.map {
-        Some(file) => ReportMap::parse(&read_map(file)?, &file.display().to_string())?,
-        None => ReportMap::default(),
-    };
-    let options = import_reports::Options { crs: args.crs.clone(), zone: args.zone.clone(), map };
-    let bytes = table::read_file(&args.file)?;
-    let import = import_reports::Import::new(bytes, &options, store.clock().now())?;
-    say(&format!(
-        "{} 行；识别的列：{}；未采用的列：{}\n",
-        import.len(),
-        import.known.join("、"),
-        import.ignored.join("、")
-    ));
-    if args.dry_run {
-        for (line, body) in import.bodies().flatten().take(PREVIEW) {
-            say(&format!("第 {line} 行：{}\n", String::from_utf8_lossy(&body)));
-        }
-    }
-    let (place, locator, _) = crate::app_parts(config)?;
-    if !args.dry_run {
-        // By which place the rows are judged is said by the log, also before the service has ever run.
-        store.add_place(place.hash).await?;
-    }
-    let arrival =
-        || Arrival { received_at: store.clock().now(), sent_at: None, place: &place, locator: &locator };
-    let bar = bar(import.len() as u64);
-    let dry = args.dry_run;
-    let outcome = import_reports::run(&import, args.strict, &bar, async |body| {
-        let report = parse_report(&body, &arrival())?;
-        if dry { Ok(None) } else { store.add_report(report).await.map(Some) }
-    })
-    .await?;
-    let new = outcome.receipts.iter().filter(|(_, a)| a.as_ref().is_some_and(|a| a.new)).count();
-    for error in &outcome.errors {
-        say(&format!("{error}\n"));
-    }
-    let (rows, wrong) = (outcome.rows, outcome.errors.len());
-    let known = outcome.receipts.len() - new;
-    say(&match dry {
-        true => {
-            format!("试读：共 {rows} 行，可导入 {} 行，有误 {wrong} 行；未写入\n", outcome.receipts.len())
-        }
-        false => format!("共 {rows} 行：新增 {new}，已有 {known}，有误 {wrong}\n"),
-    });
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn observations(args: &ObservationFile, store: &Store, config: &Config) -> Result<ExitCode> {
-    let map = match (&args.preset, &args.map) {
-        (Some(name), _) => ColumnMap::preset(name)?,
-        (None, Some(file)) => ColumnMap::parse(&read_map(file)?, &file.display().to_string())?,
-        (None, None) => ColumnMap::default(),
-    };
-    let (place, ..) = crate::app_parts(config)?;
-    let options = import_observations::Options {
-        file_name: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        map,
-        station: args.station.clone(),
-        zone: args.zone.clone(),
-        stations: place.stations.iter().map(|s| (s.code.clone(), s.name.clone())).collect(),
-    };
-    let table = table::Table::from_bytes(table::read_file(&args.file)?)?;
-    let import = import_observations::Import::new(table, options, store.clock().now())?;
-    say(&format!("{}\n", import.plan()));
-    let outcome = if args.dry_run {
-        import.check()
-    } else {
-        import_observations::run(store, &import, args.strict, &bar(import.lines())).await?
-    };
-    for error in &outcome.errors {
-        say(&format!("{error}\n"));
-    }
-    say(&format!("{outcome}\n"));
-    Ok(if outcome.error_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -40,6 +40,8 @@ pub struct Config {
     pub photos: Photos,
     /// How evidence is judged.
     pub evidence: Evidence,
+    /// What makes a patrol thin.
+    pub duty: Duty,
     /// Word and PDF.
     pub documents: Documents,
     /// Readings by MQTT.
@@ -80,6 +82,8 @@ pub struct Server {
     pub trusted_hops: usize,
     /// Largest JSON body, bytes.
     pub max_body_bytes: usize,
+    /// Largest archive of a phone (导出未上传), as it comes and unfolded, bytes.
+    pub max_outbox_bytes: u64,
     /// A request that takes longer is given up.
     #[serde(with = "seconds")]
     pub request_timeout_s: Duration,
@@ -172,6 +176,20 @@ pub struct Evidence {
     pub nearby_m: f64,
     /// Received later than this after it was seen, it is marked as late, seconds.
     pub late_s: i64,
+}
+
+/// `[duty]`: below or above these the supervisor is asked to look at a patrol.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Duty {
+    /// Fewest minutes for each sector that a patrol names.
+    pub short_min: f64,
+    /// Fastest pace along the track, kilometres an hour.
+    pub fast_km_h: f64,
+    /// Smallest share of a sector's waypoints, 0 to 1.
+    pub few_share: f64,
+    /// Points of a track farther apart than this have a gap between them, minutes.
+    pub gap_min: f64,
 }
 
 /// `[documents]`.
@@ -349,11 +367,17 @@ fn check(c: &Config) -> Result<()> {
         ("evidence.dry_limit_mm", c.evidence.dry_limit_mm),
         ("evidence.nh3n_limit_mg_l", c.evidence.nh3n_limit_mg_l),
         ("evidence.nearby_m", c.evidence.nearby_m),
+        ("duty.short_min", c.duty.short_min),
+        ("duty.fast_km_h", c.duty.fast_km_h),
+        ("duty.gap_min", c.duty.gap_min),
     ];
     for (key, value) in positive {
         if !value.is_finite() || value <= 0.0 {
             return Err(Error::invalid(key, format!("{value} is not allowed; a number above 0 is")));
         }
+    }
+    if !(0.0..=1.0).contains(&c.duty.few_share) {
+        return Err(Error::invalid("duty.few_share", "a share from 0 to 1 is allowed"));
     }
     if c.evidence.dry_window_h > 240.0 {
         return Err(Error::invalid("evidence.dry_window_h", "at most 240 hours"));

@@ -25,6 +25,9 @@
 //!   doors is `web::doors`; a route cannot be added elsewhere, nor without its rule.
 //! - Report: body → [`patrol::report`] (parse, then trust) → geotag → `store.add_report` (writing thread: record,
 //!   idempotency key and entry in one transaction, group commit) → 201 with its receipt.
+//! - Rescue: a phone's archive → [`patrol::outbox`] (member by member, never unpacked) → the doors of single submissions.
+//! - Duty: [`patrol::duty`] judges who walked what from `store`'s walks and traces and the place's roster; page, API and CSV
+//!   show its rows.
 //! - Reading: MQTT poll loop only polls → batch → decode by mapping → `store.add_observations` → commit →
 //!   acknowledge on the same connection epoch.
 //! - Log: commit → [`publish`] (leaf hashes again from the stored bytes, tiles, the guard file, signature) → checkpoint

@@ -17,6 +17,8 @@ use jijia::ingest::mqtt;
 use jijia::lake::geotag::Locator;
 use jijia::lake::{Place, load};
 use jijia::mirror::influx;
+use jijia::patrol::duty::Limits;
+use jijia::patrol::{photo, roster};
 use jijia::publish::Publisher;
 use jijia::store::{Opener, Store};
 use jijia::water::rain::DryRule;
@@ -47,6 +49,8 @@ enum Command {
     Demo(demo::Options),
     /// Write the evidence timeline to a file: .docx .pdf .xlsx .csv .geojson, or a bundle (证据包) .zip
     Timeline(TimelineArgs),
+    /// Print the waypoints' plates (打卡牌), four on a sheet, as PDF.
+    Plates(commands::plates::PlatesArgs),
     /// Check a bundle (证据包), offline: exit code 0 good, 1 broken, 2 not a bundle.
     Verify(commands::verify::VerifyArgs),
     /// Bring in files.
@@ -75,7 +79,7 @@ enum Command {
     Config(ConfigCommand),
     /// Repeat a computation: JSON lines from standard input to standard output.
     Calc {
-        /// crs, geotag, dry or proof.
+        /// crs, geotag, dry, duty or proof.
         #[arg(value_parser = calc::NAMES)]
         name: String,
     },
@@ -161,6 +165,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
     start_log(&config)?;
     match &cli.command {
+        Command::Plates(args) => return commands::plates::run(args, &config),
         Command::Audit(args) => return custody::audit(args, &config),
         Command::Backup(args) => return custody::backup(args, &config),
         Command::Restore(args) => return custody::restore(args, &config),
@@ -188,6 +193,7 @@ async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
         Command::Config(ConfigCommand::Check { dir }) => Ok(config_check(dir.as_deref(), &config)),
         Command::Calc { .. }
         | Command::RenderPdf { .. }
+        | Command::Plates(_)
         | Command::Audit(_)
         | Command::Verify(_)
         | Command::Backup(_)
@@ -212,13 +218,26 @@ fn start_log(config: &Config) -> Result<()> {
 
 /// The configured place, or the illustrative one inside the program.
 fn load_place(config: &Config) -> Result<Place> {
-    if config.place.dir.as_os_str().is_empty() {
-        return Ok(load::embedded());
-    }
-    load::load(&config.place.dir).map_err(|problems| {
+    let Some(dir) = place_dir(config) else { return Ok(load::embedded()) };
+    load::load(dir).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Error::invalid(format!("place.dir {}", config.place.dir.display()), lines.join("\n  "))
+        Error::invalid(format!("place.dir {}", dir.display()), lines.join("\n  "))
     })
+}
+
+/// Where the configured place lies; none for the one inside the program.
+fn place_dir(config: &Config) -> Option<&Path> {
+    Some(config.place.dir.as_path()).filter(|dir| !dir.as_os_str().is_empty())
+}
+
+fn duty_limits(config: &Config) -> Limits {
+    let d = &config.duty;
+    Limits { short_min: d.short_min, fast_km_h: d.fast_km_h, few_share: d.few_share, gap_min: d.gap_min }
+}
+
+fn photo_limits(config: &Config) -> photo::Limits {
+    let p = &config.photos;
+    photo::Limits { max_bytes: p.max_bytes, max_pixels: p.max_pixels, max_side: p.max_side }
 }
 
 fn rules(config: &Config) -> Rules {
@@ -243,12 +262,13 @@ fn office(config: &Config) -> Result<Office> {
 
 /// Names everything that has to be mended before `serve` can start.
 fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
-    let place = match dir {
-        Some(dir) => load::check(dir),
-        None if config.place.dir.as_os_str().is_empty() => Vec::new(),
-        None => load::check(&config.place.dir),
+    let mut problems: Vec<String> = match dir.or(place_dir(config)) {
+        Some(dir) => match load::load(dir) {
+            Ok(place) => roster::load(dir, &place).err().map(|e| e.to_string()).into_iter().collect(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        },
+        None => Vec::new(),
     };
-    let mut problems: Vec<String> = place.iter().map(ToString::to_string).collect();
     if !config.mqtt.host.is_empty() {
         problems.extend(mqtt::check(&config.mqtt).err().map(|e| e.to_string()));
     }

@@ -1,5 +1,6 @@
 //! Every computation of the service from the shell: one JSON object per line in, one out, in the same order.
 
+pub mod duty;
 pub mod place;
 pub mod proof;
 pub mod rain;
@@ -14,7 +15,7 @@ use crate::lake::Place;
 use crate::lake::geotag::Locator;
 
 /// What can be computed.
-pub const NAMES: [&str; 4] = ["crs", "geotag", "dry", "proof"];
+pub const NAMES: [&str; 5] = ["crs", "geotag", "dry", "duty", "proof"];
 
 /// Runs `name` over the lines of `input`. A line that cannot be judged gives `{"error":{"field","message"}}` in its
 /// place, and the run ends with 1.
@@ -26,6 +27,7 @@ pub fn run(name: &str, place: &Place, input: impl BufRead, mut output: impl Writ
     let judge = |value: &Value| match name {
         "crs" => place::crs(value),
         "geotag" => place::geotag(value, &locator),
+        "duty" => duty::duty(value, place),
         "proof" => proof::proof(value),
         _ => rain::dry(value),
     };

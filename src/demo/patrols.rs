@@ -14,7 +14,7 @@ use crate::lake::{Crs, Outfall, Place, Sector, Station, Wgs84, crs};
 use crate::patrol::ReportKind;
 use crate::patrol::correction::{CorrectionAction, CorrectionBody};
 use crate::patrol::report::{Person, Position, PositionSource, ReportBody};
-use crate::patrol::walk::{PatrolBody, Waypoint};
+use crate::patrol::walk::{PatrolBody, ReachedBy, Waypoint};
 
 /// A person with a phone.
 struct Walker {
@@ -107,13 +107,15 @@ impl<'a> Patrols<'a> {
         let late = self.rng.f64() < 0.08;
         let sent_together = late.then(|| end + minutes(between(&mut self.rng, 240.0, 900.0)));
         let walk = Walk { walker, id: new_id(&mut self.rng), sent_together };
-        let mut track = Vec::new();
+        let (mut track, mut waypoints) = (Vec::new(), Vec::new());
         let mut at = start;
         for sector in sectors {
             self.sector(&walk, sector, at);
+            waypoints.extend(self.waypoints(walker, sector, at));
             for p in shore_of(self.place, sector).step_by(2).take(6) {
                 at += minutes(14.0 / 6.0);
-                track.push(Waypoint { at, position: self.position(walker, p, 6.0), photo: None });
+                let position = self.position(walker, p, 6.0);
+                track.push(Waypoint { at, position, photo: None, code: None, by: None });
             }
         }
         let end = end.max(at) + minutes(2.0);
@@ -125,12 +127,28 @@ impl<'a> Patrols<'a> {
             started_at: start,
             ended_at: end,
             sectors: sectors.iter().map(|s| s.code.clone()).collect(),
-            waypoints: Vec::new(),
+            waypoints,
             track,
             note: None,
         };
         let sent = walk.sent_together.unwrap_or(end) + minutes(3.0);
         self.events.push(Event { at: sent, ahead_s: 0, act: Act::Patrol(body) });
+    }
+
+    /// Plates that are scanned; one in ten is walked past, with the phone in the hand or not.
+    fn waypoints(&mut self, walker: &Walker, sector: &Sector, at: Timestamp) -> Vec<Waypoint> {
+        let mut reached = Vec::new();
+        for w in self.place.waypoints.iter().filter(|w| w.sector.as_ref() == Some(&sector.code)) {
+            let chance = self.rng.f64();
+            if chance < 0.05 {
+                continue;
+            }
+            let by = if chance < 0.1 { ReachedBy::Fence } else { ReachedBy::Plate };
+            let at = at + minutes(between(&mut self.rng, 1.0, 12.0));
+            let position = self.position(walker, w.position, 7.0);
+            reached.push(Waypoint { at, position, photo: None, code: Some(w.code.clone()), by: Some(by) });
+        }
+        reached
     }
 
     fn sector(&mut self, walk: &Walk, sector: &Sector, at: Timestamp) {

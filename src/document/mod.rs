@@ -5,11 +5,13 @@ pub mod brief;
 pub mod bundle;
 pub mod docx;
 mod docx_zip;
+pub mod duty;
 pub mod export;
 pub mod geojson;
 pub mod pdf;
 pub mod plates;
 pub mod table;
+pub mod watermark;
 mod words;
 pub mod xlsx;
 

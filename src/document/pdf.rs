@@ -1,10 +1,12 @@
-//! The brief as PDF: the template `dashboards/brief.typ` over the brief's words as data. Words are strings to it,
-//! never markup. Fonts are the embedded ones and those of a configured folder; nothing of the system is read.
+//! The brief as PDF: the template `dashboards/brief.typ` over the brief's words as data; and the waypoints' plates by a
+//! template of their own. Words are strings to them, never markup. Fonts are the embedded ones and those of a configured folder; nothing of the system is read.
 
 mod child;
+mod plates;
 mod world;
 
 pub use child::{PdfJob, child_main, render_in_child};
+pub use plates::plates;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +17,9 @@ use crate::document::brief::{Block, Brief, Table};
 use crate::document::plates::Plate;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::Timeline;
-use world::{BriefWorld, Fonts};
+use world::{Fonts, TemplateWorld};
+
+const BRIEF: &str = include_str!("../../dashboards/brief.typ");
 
 /// The pictures a PDF shows. What is not there is said in words.
 pub struct PdfPictures<'a> {
@@ -44,17 +48,21 @@ pub fn render(
 
 fn draw(mut data: Value, pictures: &PdfPictures<'_>, extra_fonts: Option<&Path>) -> Result<Vec<u8>> {
     let fonts = Fonts::load(extra_fonts)?;
-    let missing = fonts.missing(&all_text(&data));
-    if !missing.is_empty() {
-        tracing::warn!(characters = %missing.iter().collect::<String>(), "no font has these characters of the PDF");
-    }
+    warn_of_missing(&fonts, &data);
     data["fonts"] = fonts.families();
-    let mut world = BriefWorld::new(fonts)?;
+    let mut world = TemplateWorld::new(fonts, BRIEF)?;
     world.add_svg(&mut data, "map", pictures.map_svg);
     world.add_svg(&mut data, "chart", pictures.chart_svg);
     world.add_codes(&mut data);
     world.add_photos(&mut data, pictures.photo);
     world.compile(&mut data)
+}
+
+fn warn_of_missing(fonts: &Fonts, data: &Value) {
+    let missing = fonts.missing(&all_text(data));
+    if !missing.is_empty() {
+        tracing::warn!(characters = %missing.iter().collect::<String>(), "no font has these characters of the PDF");
+    }
 }
 
 /// The characters of `brief` that no font has, in order: they come out as boxes.

@@ -110,7 +110,7 @@ fn remarks(s: &Sighting) -> String {
     remarks.join("；")
 }
 
-fn text(text: impl Into<String>) -> Cell {
+pub(super) fn text(text: impl Into<String>) -> Cell {
     let text = text.into();
     if text.is_empty() { Cell::Empty } else { Cell::Text(text) }
 }
@@ -123,7 +123,7 @@ fn number_of(number: Option<f64>) -> Cell {
     number.filter(|n| n.is_finite()).map_or(Cell::Empty, Cell::Number)
 }
 
-fn count(count: usize) -> Cell {
+pub(super) fn count(count: usize) -> Cell {
     Cell::Number(count as f64)
 }
 
@@ -167,7 +167,7 @@ pub fn write_csv(timeline: &Timeline, mut out: impl Write) -> Result<()> {
     Ok(())
 }
 
-fn csv_error(e: csv::Error) -> Error {
+pub(super) fn csv_error(e: csv::Error) -> Error {
     match e.into_kind() {
         csv::ErrorKind::Io(e) => e.into(),
         other => Error::Internal(format!("csv: {other:?}")),
@@ -217,7 +217,7 @@ fn rain_row(rain: &RainDay) -> [Cell; LEDGER.len()] {
     derived_row(rain.from, "日雨量", Cell::Empty, said)
 }
 
-fn plain(cell: Cell) -> String {
+pub(super) fn plain(cell: Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
         Cell::Text(text) => guarded(text),

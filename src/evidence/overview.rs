@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::timeline::{Gap, Named, Sighting};
 use crate::casework::EvidenceLevel;
+use crate::patrol::duty::DutyState;
 use crate::water::rain::Weather;
 
 pub use sentence::{Finding, Part};
@@ -70,31 +71,15 @@ pub struct SectorDuty {
     pub sector: Named,
     /// First report or patrol of it in the window.
     pub walked_at: Option<Timestamp>,
-}
-
-/// How a sector stands in a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum DutyState {
-    /// 已巡.
-    Walked,
-    /// The window has not begun.
-    NotYet,
-    /// The window is open and nobody has walked it.
-    Open,
-    /// The window is over and nobody walked it (漏巡).
-    Missed,
+    /// The roster excuses it (请假, 恶劣天气).
+    pub excused: bool,
 }
 
 impl WindowToday {
     /// How `sector` stands at `now`.
     #[must_use]
     pub fn state(&self, sector: &SectorDuty, now: Timestamp) -> DutyState {
-        match sector.walked_at {
-            Some(_) => DutyState::Walked,
-            None if now < self.from => DutyState::NotYet,
-            None if now <= self.to => DutyState::Open,
-            None => DutyState::Missed,
-        }
+        DutyState::of(sector.walked_at.is_some(), sector.excused, self.to, now)
     }
 
     /// Sectors in `state` at `now`.

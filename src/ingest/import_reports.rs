@@ -1,4 +1,4 @@
-//! `jijia import reports FILE.csv|.geojson`: each row becomes the body that a phone would post and goes through the
+//! `jijia import reports FILE.csv|.xlsx|.geojson`: each row becomes the body that a phone would post and goes through the
 //! same door as `POST /api/v1/reports`.
 
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Options {
     pub zone: Option<String>,
     /// `--map`.
     pub map: ReportMap,
+    /// `--sheet`: of a workbook; without it the first.
+    pub sheet: Option<String>,
 }
 
 /// Which column of a table of reports is what, where its headings are not the usual ones (`--map FILE.toml`).
@@ -127,7 +129,7 @@ impl Import {
         if text.trim_ascii_start().starts_with(b"{") {
             import.read_geojson(text)?;
         } else {
-            import.read_table(&Table::from_bytes(bytes)?)?;
+            import.read_table(&Table::from_bytes(bytes, options.sheet.as_deref())?)?;
         }
         Ok(import)
     }

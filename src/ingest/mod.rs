@@ -12,4 +12,5 @@ pub mod mqtt;
 mod pointer;
 pub mod preview;
 mod report_row;
+mod sheet;
 pub mod table;

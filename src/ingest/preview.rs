@@ -26,18 +26,7 @@ impl Import {
 impl Display for Plan<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let (table, columns) = (&self.0.table, &self.0.columns);
-        let delimiter = match table.delimiter() {
-            '\t' => "制表符",
-            ';' => "分号",
-            _ => "逗号",
-        };
-        writeln!(
-            f,
-            "文件：{}（{}，{delimiter}分隔，{} 行）",
-            self.0.file_name,
-            table.encoding(),
-            table.lines()
-        )?;
+        writeln!(f, "文件：{}（{}，{} 行）", self.0.file_name, table.form(), table.lines())?;
         match columns.zone {
             Some(zone) => write!(f, "时间：「{}」，时区 {zone}", table.headings()[columns.time])?,
             None => write!(f, "时间：「{}」，各自带时区", table.headings()[columns.time])?,

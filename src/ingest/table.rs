@@ -1,8 +1,9 @@
 //! Tables as offices save them: CSV in UTF-8 (with or without BOM), UTF-16 with BOM or GB 18030, parted by comma,
-//! semicolon or tab.
+//! semicolon or tab; or a sheet of an Excel workbook.
 
 use std::path::Path;
 
+use super::sheet;
 use crate::error::{Error, Result};
 
 /// The largest file taken, bytes; it is read as a whole.
@@ -11,10 +12,21 @@ pub const MAX_BYTES: u64 = 256 << 20;
 /// A table in memory.
 #[derive(Debug)]
 pub struct Table {
+    content: Content,
+    headings: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(Text),
+    Sheet(sheet::Sheet),
+}
+
+#[derive(Debug)]
+struct Text {
     text: String,
     encoding: &'static str,
     delimiter: u8,
-    headings: Vec<String>,
 }
 
 /// A row of a table that could not be taken, in whole or in one cell.
@@ -55,39 +67,43 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
 }
 
 impl Table {
-    /// Takes the bytes of a file.
+    /// Takes the bytes of a file; of a workbook the first sheet, or the one that is named.
     ///
     /// # Errors
-    /// `Unsupported` for a workbook or an encoding that is not taken, `Invalid` without a heading.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        let (text, encoding) = decode(bytes)?;
-        let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
-        let delimiter = delimiter_of(first);
-        let mut table = Self { text, encoding, delimiter, headings: Vec::new() };
-        let headings = table
-            .reader()
-            .headers()
-            .map_err(|e| Error::invalid("file", format!("the heading cannot be read: {e}")))?
-            .iter()
-            .map(|h| h.trim().to_owned())
-            .collect::<Vec<_>>();
+    /// `Unsupported` for a workbook or an encoding that is not taken, `Invalid` without a heading or for a sheet that is
+    /// not there.
+    pub fn from_bytes(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Self> {
+        let (content, headings) = if sheet::is_workbook(&bytes) {
+            let mut read = sheet::Sheet::read(bytes, sheet)?;
+            let headings = read.take_headings();
+            (Content::Sheet(read), headings)
+        } else if let Some(name) = sheet {
+            return Err(Error::invalid("--sheet", format!("`{name}`: the file is no workbook (.xlsx)")));
+        } else {
+            let text = Text::from_bytes(bytes)?;
+            let headings = text.headings()?;
+            (Content::Text(text), headings)
+        };
         if headings.iter().all(String::is_empty) {
             return Err(Error::invalid("file", "empty; a first line with headings is needed"));
         }
-        table.headings = headings;
-        Ok(table)
+        Ok(Self { content, headings })
     }
 
-    /// How the bytes were read: `UTF-8`, `gb18030`.
+    /// How the bytes were read: `UTF-8，逗号分隔`, `工作表「台账」`.
     #[must_use]
-    pub fn encoding(&self) -> &'static str {
-        self.encoding
-    }
-
-    /// `,`, `;` or tab.
-    #[must_use]
-    pub fn delimiter(&self) -> char {
-        char::from(self.delimiter)
+    pub fn form(&self) -> String {
+        match &self.content {
+            Content::Sheet(sheet) => format!("工作表「{}」", sheet.name),
+            Content::Text(text) => {
+                let delimiter = match text.delimiter {
+                    b'\t' => "制表符",
+                    b';' => "分号",
+                    _ => "逗号",
+                };
+                format!("{}，{delimiter}分隔", text.encoding)
+            }
+        }
     }
 
     /// The first line.
@@ -105,22 +121,66 @@ impl Table {
     /// Lines below the heading that are not empty: the length of a progress bar.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        (self.text.lines().filter(|l| !l.is_empty()).count() as u64).saturating_sub(1)
+        match &self.content {
+            Content::Sheet(sheet) => sheet.rows.len() as u64,
+            Content::Text(text) => {
+                (text.text.lines().filter(|l| !l.is_empty()).count() as u64).saturating_sub(1)
+            }
+        }
     }
 
     /// The rows with their lines; a row that has not the heading's number of cells is an error of its own.
-    pub fn rows(&self) -> impl Iterator<Item = Result<(u64, csv::StringRecord), RowError>> {
+    pub fn rows(&self) -> Box<dyn Iterator<Item = Result<(u64, csv::StringRecord), RowError>> + '_> {
         let width = self.headings.len();
+        match &self.content {
+            Content::Text(text) => Box::new(text.rows(width)),
+            // A sheet says nothing of cells that are empty: only too many can be wrong.
+            Content::Sheet(sheet) => Box::new(sheet.rows.iter().map(move |(line, cells)| {
+                let mut cells = cells.clone();
+                (cells.len()..width).for_each(|_| cells.push_field(""));
+                if has_surplus(&cells, width) {
+                    return Err(whole(*line, format!("{} cells; the heading has {width}", cells.len())));
+                }
+                Ok((*line, cells))
+            })),
+        }
+    }
+}
+
+/// An error of a whole row.
+fn whole(line: u64, message: String) -> RowError {
+    RowError { line, column: String::new(), message }
+}
+
+fn has_surplus(record: &csv::StringRecord, width: usize) -> bool {
+    record.iter().skip(width).any(|cell| !cell.trim().is_empty())
+}
+
+impl Text {
+    fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        let (text, encoding) = decode(bytes)?;
+        let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
+        let delimiter = delimiter_of(first);
+        Ok(Self { text, encoding, delimiter })
+    }
+
+    fn headings(&self) -> Result<Vec<String>> {
+        let mut reader = self.reader();
+        let headings = reader
+            .headers()
+            .map_err(|e| Error::invalid("file", format!("the heading cannot be read: {e}")))?;
+        Ok(headings.iter().map(|h| h.trim().to_owned()).collect())
+    }
+
+    fn rows(&self, width: usize) -> impl Iterator<Item = Result<(u64, csv::StringRecord), RowError>> {
         self.reader().into_records().map(move |record| {
-            let whole = |line, message| RowError { line, column: String::new(), message };
             let record =
                 record.map_err(|e| whole(e.position().map_or(0, csv::Position::line), e.to_string()))?;
             let line = record.position().map_or(0, |p| self.line_of(p));
-            let surplus = record.iter().skip(width).any(|cell| !cell.trim().is_empty());
-            if record.len() < width || surplus {
+            if record.len() < width || has_surplus(&record, width) {
                 return Err(whole(line, format!("{} cells; the heading has {width}", record.len())));
             }
-            if self.has_swallowed(&record) {
+            if self.has_swallowed(&record, width) {
                 return Err(whole(
                     line,
                     "further rows stand inside a cell: a quotation mark is not closed".into(),
@@ -131,8 +191,8 @@ impl Table {
     }
 
     /// An unclosed quotation mark makes one cell of all that follows: a line in it has as many delimiters as a row.
-    fn has_swallowed(&self, record: &csv::StringRecord) -> bool {
-        let row = |line: &str| line.matches(self.delimiter()).count() + 1 >= self.headings.len().max(2);
+    fn has_swallowed(&self, record: &csv::StringRecord, width: usize) -> bool {
+        let row = |line: &str| line.matches(char::from(self.delimiter)).count() + 1 >= width.max(2);
         record.as_slice().contains('\n') && record.iter().any(|cell| cell.lines().skip(1).any(row))
     }
 
@@ -153,11 +213,11 @@ fn decode(bytes: Vec<u8>) -> Result<(String, &'static str)> {
     let refuse = |message: &str| {
         Err(Error::Unsupported {
             field: "file".into(),
-            message: format!("{message}; taken: CSV in UTF-8 or GB 18030"),
+            message: format!("{message}; taken: CSV in UTF-8 or GB 18030, or .xlsx"),
         })
     };
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
-        return refuse("an Excel workbook: save it as CSV");
+    if bytes.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
+        return refuse("an old Excel workbook (.xls), or a protected one: save it as .xlsx");
     }
     if let Some((encoding, bom)) = encoding_rs::Encoding::for_bom(&bytes) {
         let (text, bad) = encoding.decode_without_bom_handling(&bytes[bom..]);
@@ -210,8 +270,8 @@ mod tests {
         for (bytes, encoding) in
             [(text.as_bytes().to_vec(), "UTF-8"), (bom, "UTF-8"), (gb, "gb18030"), (utf16, "UTF-16LE")]
         {
-            let table = Table::from_bytes(bytes).unwrap();
-            assert_eq!(table.encoding(), encoding);
+            let table = Table::from_bytes(bytes, None).unwrap();
+            assert_eq!(table.form(), format!("{encoding}，逗号分隔"));
             assert_eq!(table.headings(), ["监测时间", "溶解氧(mg/L)"]);
             assert_eq!(cells(&table), [["2026-08-22 09:00", "6.5"]]);
         }
@@ -220,27 +280,28 @@ mod tests {
     #[test]
     fn other_files_are_refused() {
         for bytes in [&b"PK\x03\x04rest"[..], b"a,b\n\xFF\xFF\xFF", b"a\0,b", b"", b"\n\n"] {
-            assert!(Table::from_bytes(bytes.to_vec()).is_err(), "{bytes:?}");
+            assert!(Table::from_bytes(bytes.to_vec(), None).is_err(), "{bytes:?}");
         }
     }
 
     #[test]
     fn delimiters() {
-        for (text, delimiter) in [("a;b,c;d", ';'), ("a\tb\tc", '\t'), ("\"x;y;z\",b", ','), ("one", ',')] {
-            assert_eq!(Table::from_bytes(text.into()).unwrap().delimiter(), delimiter, "{text}");
+        for (text, delimiter) in [("a;b,c;d", b';'), ("a\tb\tc", b'\t'), ("\"x;y;z\",b", b','), ("one", b',')]
+        {
+            assert_eq!(Text::from_bytes(text.into()).unwrap().delimiter, delimiter, "{text}");
         }
     }
 
     #[test]
     fn an_unclosed_quotation_mark_does_not_hide_rows() {
-        let table = Table::from_bytes("a,b\n1,\"x\ny\"\n2,\"z\n3,4\n5,6\n".into()).unwrap();
+        let table = Table::from_bytes("a,b\n1,\"x\ny\"\n2,\"z\n3,4\n5,6\n".into(), None).unwrap();
         let rows: Vec<_> = table.rows().map(|r| r.map(|(line, _)| line).map_err(|e| e.line)).collect();
         assert_eq!(rows, [Ok(2), Err(4)]);
     }
 
     #[test]
     fn rows_know_their_line_and_width() {
-        let table = Table::from_bytes("a,b\n1,2\n\n3\n4,5,\n6,7,8\n".into()).unwrap();
+        let table = Table::from_bytes("a,b\n1,2\n\n3\n4,5,\n6,7,8\n".into(), None).unwrap();
         let rows: Vec<_> = table.rows().map(|r| r.map(|(line, _)| line).map_err(|e| e.line)).collect();
         assert_eq!(rows, [Ok(2), Err(4), Ok(5), Err(6)]);
         assert_eq!(

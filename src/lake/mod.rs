@@ -67,6 +67,19 @@ pub struct Outfall {
     pub sector: Option<String>,
 }
 
+/// A place that every patrol of its sector has to reach (打卡点).
+#[derive(Clone, Debug)]
+pub struct Waypoint {
+    /// Own code; that of an outfall where the place draws no waypoints of its own.
+    pub code: String,
+    /// 3号排口.
+    pub name: String,
+    /// Where.
+    pub position: Wgs84,
+    /// Code of its sector, derived from its position at loading.
+    pub sector: Option<String>,
+}
+
 /// A body that can be made responsible (责任单位).
 #[derive(Clone, Debug)]
 pub struct Unit {
@@ -126,10 +139,14 @@ pub struct Place {
     pub neighbourhood_m: f64,
     /// An outfall within this distance (after the accuracy circle) can be the sighting's, metres.
     pub match_m: f64,
+    /// A waypoint is reached within this distance (after the accuracy circle), metres.
+    pub waypoint_m: f64,
     /// Sectors, by code.
     pub sectors: Vec<Sector>,
     /// Outfalls, by code.
     pub outfalls: Vec<Outfall>,
+    /// What a patrol has to reach, by code: those drawn in `waypoints.geojson`, else every outfall.
+    pub waypoints: Vec<Waypoint>,
     /// Units, by code.
     pub units: Vec<Unit>,
     /// Stations, by code.

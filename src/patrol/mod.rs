@@ -1,9 +1,12 @@
 //! Patrols: what a person walks and reports.
 
 pub mod correction;
+pub mod duty;
 pub mod form;
+pub mod outbox;
 pub mod photo;
 pub mod report;
+pub mod roster;
 pub mod walk;
 
 use serde::{Deserialize, Serialize};

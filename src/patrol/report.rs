@@ -6,7 +6,7 @@ mod position;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -165,7 +165,19 @@ pub struct Arrival<'a> {
 /// `Invalid` with the path of the offending field.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut de = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut de).map_err(|e| {
+    let value = read_json(&mut de)?;
+    de.end().map_err(|e| Error::invalid("", format!("one JSON object is allowed: {e}")))?;
+    Ok(value)
+}
+
+/// The same from JSON that is being read, or has been.
+///
+/// # Errors
+/// As [`parse_json`].
+pub fn read_json<'de, T: Deserialize<'de>>(
+    json: impl Deserializer<'de, Error = serde_json::Error>,
+) -> Result<T> {
+    serde_path_to_error::deserialize(json).map_err(|e| {
         let path = e.path().to_string();
         // `?` is where JSON itself ends, between the names.
         let at = path.trim_end_matches(['.', '?']);
@@ -176,9 +188,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
             Some((name, _)) => Error::invalid(name, "is missing").under(at),
             None => Error::invalid(at, said),
         }
-    })?;
-    de.end().map_err(|e| Error::invalid("", format!("one JSON object is allowed: {e}")))?;
-    Ok(value)
+    })
 }
 
 /// Reads and checks a report.

@@ -13,8 +13,21 @@ use super::report::{
 use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
+use crate::lake::Place;
 
-/// A place a patrol must reach and did.
+/// How a waypoint was reached, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReachedBy {
+    /// 照片: a photo taken inside its geofence.
+    Photo,
+    /// 扫码: its plate (打卡牌) was scanned.
+    Plate,
+    /// 仅定位: the phone was inside its geofence. Weaker: a position proves no look.
+    Fence,
+}
+
+/// A place a patrol must reach and did, or a point of its track.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Waypoint {
@@ -26,6 +39,12 @@ pub struct Waypoint {
     /// SHA-256 of a photo taken there, hex.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub photo: Option<String>,
+    /// Which waypoint of the place; without it every waypoint whose geofence holds the position.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<String>,
+    /// How it was reached, as the phone says; `plate` needs the code, `photo` the photo.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<ReachedBy>,
 }
 
 /// `POST /api/v1/patrols`.
@@ -126,13 +145,7 @@ pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
     }
     p.sectors.sort();
     p.sectors.dedup();
-    for (list, points) in [("waypoints", &p.waypoints), ("track", &p.track)] {
-        for (i, point) in points.iter().enumerate() {
-            let at = |e: Error| e.under(&format!("{list}[{i}]"));
-            settle_position(&point.position, arrival.locator).map_err(|e| at(e.under("position")))?;
-            point.photo.as_deref().map_or(Ok(()), |h| check_sha256(h).map_err(|e| at(e.under("photo"))))?;
-        }
-    }
+    check_points(&p, arrival)?;
     let (note, name) = (p.note.take(), p.person.name.take());
     Ok(NewPatrol {
         record: p,
@@ -142,4 +155,38 @@ pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
         name: name.filter(|n| !n.is_empty()),
         by: None,
     })
+}
+
+fn check_points(p: &PatrolBody, arrival: &Arrival<'_>) -> Result<()> {
+    for (list, points) in [("waypoints", &p.waypoints), ("track", &p.track)] {
+        for (i, point) in points.iter().enumerate() {
+            let at = |e: Error| e.under(&format!("{list}[{i}]"));
+            settle_position(&point.position, arrival.locator).map_err(|e| at(e.under("position")))?;
+            point.photo.as_deref().map_or(Ok(()), |h| check_sha256(h).map_err(|e| at(e.under("photo"))))?;
+            check_reached(point, list == "waypoints", arrival.place).map_err(at)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks which waypoint is meant and how it was reached.
+fn check_reached(point: &Waypoint, of_waypoints: bool, place: &Place) -> Result<()> {
+    match (&point.code, point.by) {
+        (None, None) => Ok(()),
+        (code, _) if !of_waypoints => {
+            let field = if code.is_some() { "code" } else { "by" };
+            Err(Error::invalid(field, "belongs to a point of `waypoints`; a track has only positions"))
+        }
+        (Some(code), _) if !place.waypoints.iter().any(|w| w.code == *code) => {
+            let known: Vec<&str> = place.waypoints.iter().take(20).map(|w| w.code.as_str()).collect();
+            Err(Error::invalid("code", format!("`{code}` is not known; allowed: {}", known.join(", "))))
+        }
+        (None, Some(ReachedBy::Plate)) => {
+            Err(Error::invalid("code", "is missing; a plate says which waypoint it is"))
+        }
+        (_, Some(ReachedBy::Photo)) if point.photo.is_none() => {
+            Err(Error::invalid("photo", "is missing; reached by photo needs its SHA-256"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -18,6 +18,7 @@ mod png;
 pub(crate) mod sample;
 mod shore;
 mod svg;
+mod watermark;
 
 use jiff::Timestamp;
 
@@ -30,6 +31,7 @@ pub use code::{code, code_in_blocks};
 pub use map::{map, map_height};
 pub use marks::{HyacinthPatch, MapMarks, OutfallMark, SectorMark, SightingMark, StationMark, patches};
 pub use png::{to_png, to_rgb};
+pub use watermark::{Stamp, watermark};
 
 /// What a picture is drawn on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

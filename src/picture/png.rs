@@ -29,6 +29,25 @@ pub fn to_rgb(svg: &str, width_px: u32) -> Result<image::RgbImage> {
         .ok_or_else(|| Error::Internal("picture: size and pixels differ".into()))
 }
 
+/// Draws `svg` over the lower edge of `picture`, as wide as it is.
+///
+/// # Errors
+/// As [`to_png`].
+pub(super) fn draw_over(picture: &mut image::RgbImage, svg: &str) -> Result<()> {
+    let drawn = draw(svg, picture.width())?;
+    let top = picture.height().saturating_sub(drawn.height());
+    let pixels = picture.enumerate_rows_mut().skip(top as usize).flat_map(|(_, row)| row);
+    for ((.., pixel), over) in pixels.zip(drawn.pixels()) {
+        // The drawing's colours have their opacity in them already.
+        let left = u16::from(255 - over.alpha());
+        for (below, own) in pixel.0.iter_mut().zip([over.red(), over.green(), over.blue()]) {
+            let through = u16::from(*below) * left / 255;
+            *below = own.saturating_add(u8::try_from(through).unwrap_or(u8::MAX));
+        }
+    }
+    Ok(())
+}
+
 fn draw(svg: &str, width_px: u32) -> Result<tiny_skia::Pixmap> {
     if width_px == 0 || width_px > MAX_WIDTH_PX {
         return Err(Error::invalid("width_px", format!("{width_px}; allowed: 1 to {MAX_WIDTH_PX}")));

@@ -4,12 +4,14 @@
 pub mod audit;
 pub mod backup;
 mod bundle;
+mod compliance;
 mod corrections;
 mod dead_letters;
 mod erasure;
 mod follow;
 mod log;
 mod observations;
+mod outbox;
 mod overview;
 mod pace;
 pub mod people;
@@ -41,6 +43,7 @@ pub use follow::{Cursor, FollowedObservation};
 pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
+pub use outbox::{Door, Taken};
 pub use photos::StoredPhoto;
 pub use reports::Added;
 pub use uploads::Upload;
@@ -163,6 +166,22 @@ impl Store {
     #[must_use]
     pub fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
         self.writer.watch()
+    }
+
+    /// Runs `work`, which decodes a photo, when no other is being decoded, off the threads that serve.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn decode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.decoding.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?;
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
     }
 
     /// A folder of its own inside the data directory, gone when dropped: documents pass through it.

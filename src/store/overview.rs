@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::timeline::{DELIVERED, Span, window_on};
+use super::timeline::{DELIVERED, Span};
 use super::view::View;
 use super::{Store, read_error};
 use crate::clock::{BEIJING_MS, DAY_MS, beijing, from_ms};
@@ -16,6 +16,8 @@ use crate::evidence::overview::{
 use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Row, Rules, Sighting};
 use crate::lake::{Outfall, Place};
 use crate::patrol::ReportKind;
+use crate::patrol::duty::window_on;
+use crate::patrol::roster::{Roster, Slot};
 use crate::water::observation::shown;
 use crate::water::property;
 use crate::water::rain::Weather;
@@ -30,7 +32,7 @@ impl Store {
     ///
     /// # Errors
     /// `Internal` if the database cannot be read.
-    pub async fn get_overview(&self, place: &Place, rules: &Rules) -> Result<Overview> {
+    pub async fn get_overview(&self, place: &Place, rules: &Rules, roster: &Roster) -> Result<Overview> {
         let mut view = self.view(place, rules).await?;
         let (day_start, _) = day_of(view.cut_off);
         let look_back = day_start - SignedDuration::from_hours(24 * (i64::from(LOOK_BACK_DAYS) - 1));
@@ -44,7 +46,7 @@ impl Store {
             demo: view.demo,
             cut_off: view.cut_off,
             log_size: view.head.size,
-            windows: view.windows_today().await?,
+            windows: view.windows_today(roster).await?,
             stations: view.stations_now().await?,
             outfalls: place.outfalls.iter().map(|o| outfall_now(o, &outflows)).collect(),
             rain: view.rain_now(look_back, &outflows).await?,
@@ -56,21 +58,19 @@ impl Store {
 }
 
 impl View<'_> {
-    async fn windows_today(&mut self) -> Result<Vec<WindowToday>> {
+    async fn windows_today(&mut self, roster: &Roster) -> Result<Vec<WindowToday>> {
         let (place, now) = (self.place, self.cut_off);
         let codes: Vec<String> = place.sectors.iter().map(|s| s.code.clone()).collect();
         let (start, end) = day_of(now);
-        let walked = self.list_walked(&codes, (start, end)).await?;
+        let walks = self.list_walks(&codes, (start, end)).await?;
+        let day = beijing(now).date();
         let mut windows = Vec::new();
         for window in &place.windows {
-            let Some((from, to)) = window_on(beijing(now).date(), window) else { continue };
+            let Some((from, to)) = window_on(day, window) else { continue };
             let sectors = place.sectors.iter().map(|s| SectorDuty {
                 sector: Named { code: s.code.clone(), name: s.name.clone() },
-                walked_at: walked
-                    .iter()
-                    .filter(|(code, a, b)| *code == s.code && *a <= to && *b >= from)
-                    .map(|(_, a, _)| (*a).max(from))
-                    .min(),
+                walked_at: walks.first_within(&s.code, from, to),
+                excused: roster.excuse(&Slot { day, window: &window.code, sector: &s.code }).is_some(),
             });
             let sectors = sectors.collect();
             windows.push(WindowToday {

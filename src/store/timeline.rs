@@ -6,7 +6,7 @@ mod sighting;
 mod weather;
 mod words;
 
-pub(super) use gaps::{DELIVERED, Span, window_on};
+pub(super) use gaps::{DELIVERED, Span};
 
 use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::evidence::timeline::{Filter, Sighting};
 use crate::people::throttle::{Source, Throttle};
 use crate::people::{Reach, Role, Rule, secret};
-use crate::store::people::Limits;
+use crate::store::people::{Limits, Looked};
 
 /// Cookies that only this host, and no script, can see (`__Host-`: Secure, Path=/, no Domain).
 pub(super) const SESSION: &str = "__Host-jijia-session";
@@ -138,6 +138,19 @@ impl Actor {
         }
         let allowed = if self.voice == Voice::Phone { "the patrol persons of this phone" } else { &self.id };
         Err(Error::invalid("person.id", format!("`{person}` is somebody else; allowed: {allowed}")))
+    }
+
+    /// The name behind a person's id, for those who may see names; that it was shown is an entry of the log.
+    ///
+    /// # Errors
+    /// As every write: then it is not shown.
+    pub async fn name_of(&self, app: &App, person: &str) -> Result<Option<String>> {
+        if !matches!(self.role, Role::Supervisor | Role::Liaison | Role::Admin) {
+            return Ok(None);
+        }
+        let Some(account) = app.store.find_account(person).await? else { return Ok(None) };
+        app.store.add_access(self.id.clone(), Looked::Name, account.id).await?;
+        Ok(Some(account.name))
     }
 
     async fn speaks_for(&self, app: &App, person: &str) -> Result<bool> {

@@ -1,5 +1,6 @@
 //! What the handlers share, and how a request's parts are read.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,10 @@ use crate::evidence::timeline::Rules;
 use crate::lake::Place;
 use crate::lake::geotag::Locator;
 use crate::mirror::influx::InfluxStatus;
-use crate::patrol::photo::Limits;
+use crate::patrol::duty::Limits;
+use crate::patrol::photo;
 use crate::patrol::report::Arrival;
+use crate::patrol::roster::{self, Roster};
 use crate::publish::Publisher;
 use crate::store::Store;
 use crate::water::intake::MqttStatus;
@@ -58,10 +61,16 @@ pub struct Settings {
     pub authority: Option<String>,
     /// The address that people open, `https://jijia.example`; empty: what the request was sent to.
     pub public_url: String,
+    /// Folder of the place's files; none for the place inside the program.
+    pub place_dir: Option<PathBuf>,
+    /// What makes a patrol thin.
+    pub duty: Limits,
     /// Largest JSON body, bytes.
     pub max_body_bytes: usize,
+    /// Largest archive of a phone, as it comes and unfolded, bytes.
+    pub max_outbox_bytes: u64,
     /// Limits of photos.
-    pub photos: Limits,
+    pub photos: photo::Limits,
     /// What documents need.
     pub office: Office,
     /// Bundles can be fetched so long.
@@ -79,6 +88,17 @@ pub struct Settings {
 }
 
 impl App {
+    /// The roster as it stands in the place's folder now.
+    ///
+    /// # Errors
+    /// `Invalid` with what has to be mended in it.
+    pub fn roster(&self) -> Result<Roster> {
+        self.settings
+            .place_dir
+            .as_deref()
+            .map_or_else(|| Ok(Roster::default()), |d| roster::load(d, &self.place))
+    }
+
     /// The circumstances of a submission that has just come.
     pub(super) fn arrival(&self, sent_at: Option<Timestamp>) -> Arrival<'_> {
         Arrival { received_at: self.store.clock().now(), sent_at, place: &self.place, locator: &self.locator }

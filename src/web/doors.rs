@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::access::{Guard, guard};
 use super::app::App;
 use super::{
-    assets, bundles, dead_letters, health, join, log, observations, page_routes, people, photos, reports,
-    sessions, timeline, trust,
+    assets, bundles, compliance, dead_letters, health, join, log, observations, outbox, page_routes, people,
+    photos, reports, sessions, timeline, trust, watermark,
 };
 use crate::people::Reach::{All, No, Own, Unit};
 use crate::people::{Reach, Rule};
@@ -74,6 +74,8 @@ const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All,
 const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All]);
 const SEES_ORIGINALS: Rule = /*                 */ roles([No, All, All, Unit, All, No, No]);
 const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
+const EXPORTS_DUTY: Rule = /*                   */ roles([No, All, All, No, All, No, No]);
+const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All]);
 const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All]);
 const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No]);
 const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No]);
@@ -82,10 +84,14 @@ const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, Al
 /// The table.
 pub(super) fn doors(app: App) -> Built {
     let mut doors = slow(people_api(log_api(evidence_api(pages(Doors::new(app))))));
-    for (path, item) in timeline::exports(doors.quick.get_openapi()) {
+    let api = doors.quick.get_openapi();
+    let of_timeline = timeline::exports(api).into_iter().map(|e| (e, get(timeline::export_timeline)));
+    let of_duty = compliance::exports(api).into_iter().map(|e| (e, get(compliance::export_compliance)));
+    for ((path, item), routes) in of_timeline.chain(of_duty).collect::<Vec<_>>() {
         // An export is an entry: asking for its head must not make one.
-        let routes = get(timeline::export_timeline).head(timeline::no_head);
-        doors = doors.page(EXPORTERS, "GET", &path, routes);
+        let routes = routes.head(timeline::no_head);
+        let rule = if path.contains("compliance") { EXPORTS_DUTY } else { EXPORTERS };
+        doors = doors.page(rule, "GET", &path, routes);
         doors.quick.get_openapi_mut().paths.paths.insert(path, item);
     }
     let (quick, api) = doors.quick.split_for_parts();
@@ -98,6 +104,8 @@ fn pages(doors: Doors) -> Doors {
         .page(OVERSEERS, "GET", "/", get(page_routes::overview))
         .page(READERS, "GET", "/timeline", get(page_routes::timeline))
         .page(READ_ONE, "GET", "/reports/{id}", get(page_routes::report))
+        .page(OVERSEERS, "GET", "/patrols", get(page_routes::patrols))
+        .page(SUPERVISORS, "GET", "/import", get(page_routes::import))
         .page(ADMINS, "GET", "/people", get(page_routes::people))
         .page(SIGNED_IN, "GET", "/account", get(page_routes::account))
         .page(Rule::Public, "GET", "/login", get(sessions::login_page))
@@ -121,6 +129,8 @@ fn evidence_api(doors: Doors) -> Doors {
         .api(REPORTERS, routes!(photos::head_photo))
         .api(REPORTERS, routes!(photos::get_photo_receipt))
         .api(SEES_COPIES, routes!(photos::get_preview))
+        .api(READ_ONE, routes!(watermark::get_watermarked))
+        .api(OVERSEERS, routes!(compliance::get_compliance))
         .api(SENSORS, routes!(observations::add_observations))
         .api(SUPERVISORS, routes!(dead_letters::list_dead_letters))
         .api(READERS, routes!(timeline::list_timeline))
@@ -163,12 +173,11 @@ fn people_api(doors: Doors) -> Doors {
 
 /// What may take longer than a request may.
 fn slow(doors: Doors) -> Doors {
-    doors.slow(EXPORTERS, routes!(bundles::add_bundle)).slow(REPORTERS, routes!(photos::put_photo)).slow_page(
-        EXPORTERS,
-        "POST",
-        "/timeline/bundle",
-        post(bundles::bundle_from_page),
-    )
+    doors
+        .slow(EXPORTERS, routes!(bundles::add_bundle))
+        .slow(REPORTERS, routes!(photos::put_photo))
+        .slow(BRINGERS, routes!(outbox::add_outbox))
+        .slow_page(EXPORTERS, "POST", "/timeline/bundle", post(bundles::bundle_from_page))
 }
 
 impl Doors {

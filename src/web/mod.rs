@@ -4,6 +4,7 @@ mod access;
 pub mod app;
 pub mod assets;
 mod bundles;
+mod compliance;
 mod dead_letters;
 mod doors;
 mod health;
@@ -11,6 +12,7 @@ mod join;
 mod listen;
 mod log;
 mod observations;
+mod outbox;
 mod page_routes;
 pub mod pages;
 mod people;
@@ -22,6 +24,7 @@ mod timeline;
 mod trust;
 mod visitor;
 pub mod warnings;
+mod watermark;
 
 use std::net::SocketAddr;
 

@@ -9,8 +9,10 @@ use serde::Deserialize;
 
 use super::access::Actor;
 use super::app::App;
+use super::compliance;
 use super::pages::lang::Lang;
-use super::pages::query::{Order, TimelineQuery};
+use super::pages::patrols::PatrolsPage;
+use super::pages::query::{DutyQuery, Order, TimelineQuery};
 use super::pages::report::ReportPage;
 use super::pages::sign_in::{self, LoginPage};
 use super::pages::timeline::{Choices, TimelinePage};
@@ -115,7 +117,9 @@ pub(super) async fn overview(
 }
 
 async fn overview_html(app: &App, lang: Lang) -> Result<String, Error> {
-    let view = app.store.get_overview(&app.place, &app.rules).await?;
+    // A slip in the roster is one of the warnings; it must not hide the rest of the page.
+    let roster = app.roster().unwrap_or_default();
+    let view = app.store.get_overview(&app.place, &app.rules, &roster).await?;
     let canvas = Canvas { id: "lake", width: 820, height: 500 };
     let map_svg = map(&app.place, &overview_marks(&view), canvas);
     pages::overview::overview(&view, &map_svg, &warnings::list(app).await?, lang)
@@ -243,6 +247,26 @@ fn cut_page(rows: &mut Vec<Row>, order: Order, cursor: &str) -> Result<Option<St
     Ok(Some(format!("{ms}.{shown}")))
 }
 
+/// `GET /patrols`.
+pub(super) async fn patrols(
+    State(app): State<App>,
+    query: Result<Query<DutyQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let query = match compliance::asked(query) {
+        Ok(query) => query,
+        Err(e) => return page(&app, Err(e), language(None, &headers)),
+    };
+    let lang = language(Some(query.lang.as_str()), &headers);
+    let made = patrols_html(&app, &query, lang.0).await;
+    page(&app, made, lang)
+}
+
+async fn patrols_html(app: &App, query: &DutyQuery, lang: Lang) -> Result<String, Error> {
+    let shown = compliance::compliance(app, query).await?;
+    pages::patrols::patrols(&PatrolsPage { place: &app.place, compliance: &shown, query }, lang)
+}
+
 /// `GET /reports/{id}`.
 pub(super) async fn report(
     State(app): State<App>,
@@ -286,6 +310,16 @@ pub(super) async fn verify(
 ) -> Response {
     let lang = language(asked.lang.as_deref(), &headers);
     page(&app, pages::verify::verify(&app.place.name, app.store.is_demo(), lang.0), lang)
+}
+
+/// `GET /import`.
+pub(super) async fn import(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let lang = language(asked.lang.as_deref(), &headers);
+    page(&app, pages::import::import(&app.place.name, app.store.is_demo(), lang.0), lang)
 }
 
 /// Any other address.

@@ -1,8 +1,10 @@
 //! The pages: each takes a plain model and gives HTML. Words are the catalogue's (`dashboards/i18n`), layout is the
 //! template's (`dashboards/templates`), judgements are the model's. No handler and no query here.
 
+pub mod import;
 pub mod lang;
 pub mod overview;
+pub mod patrols;
 pub mod query;
 pub mod report;
 mod row;
@@ -54,6 +56,8 @@ pub fn respond(status: StatusCode, html: String, chosen: Option<Lang>) -> Respon
 enum Here {
     Overview,
     Timeline,
+    Patrols,
+    Import,
     Verify,
     Elsewhere,
 }

@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::access::Actor;
@@ -29,20 +28,6 @@ pub(super) fn uuid(text: &str) -> Result<Uuid, Error> {
     text.parse().map_err(|_| Error::NotFound(format!("report {text}: not a UUID")))
 }
 
-/// What was taken once has its receipt for ever, also where the place or the phone's clock of today would not let it
-/// in; else `error`.
-async fn taken_before(app: &App, body: &[u8], error: Error) -> Result<Added, Error> {
-    #[derive(Deserialize)]
-    struct OnlyId {
-        id: Uuid,
-    }
-    let Ok(OnlyId { id }) = serde_json::from_slice(body) else { return Err(error) };
-    match app.store.find_submission(id, body).await {
-        Ok(Some(added)) => Ok(added),
-        _ => Err(error),
-    }
-}
-
 /// Files a report. Sending it again, byte for byte, gives the first receipt again.
 #[utoipa::path(post, path = "/api/v1/reports", tag = "reports", request_body = ReportBody,
     params(("Device-Time" = Option<String>, Header, description = "The phone's clock at sending, RFC 3339: lets the \
@@ -64,7 +49,7 @@ pub(super) async fn add_report(
             actor.check_voice(&app, &report.person).await?;
             app.store.add_report(NewReport { by: Some(actor.id), ..report }).await?
         }
-        Err(error) => taken_before(&app, &body, error).await?,
+        Err(error) => app.store.taken_before(&body, error).await?,
     };
     let location = format!("/api/v1/reports/{}", added.receipt.id);
     Ok(receipt(added, location))
@@ -109,7 +94,7 @@ pub(super) async fn add_correction(
             app.store.add_correction(report, body.to_vec(), correction, place_hash, locator, by).await?
         }
         Err(error) => {
-            let added = taken_before(&app, &body, error).await?;
+            let added = app.store.taken_before(&body, error).await?;
             let versions = app.store.get_report(report, &app.place, &app.rules).await?.versions;
             if !versions.iter().any(|v| v.entry.index == added.receipt.index) {
                 let id = added.receipt.id;
@@ -139,7 +124,7 @@ pub(super) async fn add_patrol(
             actor.check_voice(&app, &patrol.record.person.id).await?;
             app.store.add_patrol(NewPatrol { by: Some(actor.id), ..patrol }).await?
         }
-        Err(error) => taken_before(&app, &body, error).await?,
+        Err(error) => app.store.taken_before(&body, error).await?,
     };
     let location = format!("/timeline?patrol={}", added.receipt.id);
     Ok(receipt(added, location))

@@ -76,22 +76,23 @@ pub(super) fn split(uri: &axum::http::Uri, own: &str) -> Result<(TimelineQuery, 
 
 /// The addresses of the documents, described by the timeline's own filter.
 pub(super) fn exports(api: &OpenApi) -> Vec<(String, PathItem)> {
-    let list = api.paths.paths.get("/api/v1/timeline").and_then(|p| p.get.clone()).unwrap_or_default();
-    let described = |format: Format| {
-        let ending = format.word();
-        let mut item = list.clone();
-        item.summary =
-            Some(format!("The timeline as a document (.{ending}); the export is an entry of the log."));
-        item.description = None;
-        item.operation_id = Some(format!("export_timeline_{ending}"));
-        item.parameters = item.parameters.map(|all| all.into_iter().filter(|p| !is_paging(p)).collect());
-        let file = utoipa::openapi::Response::builder()
-            .description("The file")
-            .content(format.media_type(), utoipa::openapi::Content::builder().build());
-        item.responses.responses.insert("200".into(), RefOr::T(file.build()));
-        (format!("/api/v1/timeline.{ending}"), PathItem::new(HttpMethod::Get, item))
-    };
-    Format::ALL.map(described).into()
+    Format::ALL.map(|format| as_document(api, "/api/v1/timeline", format)).into()
+}
+
+/// The address of the list at `path` as a document, described by the list's own filter.
+pub(super) fn as_document(api: &OpenApi, path: &str, format: Format) -> (String, PathItem) {
+    let ending = format.word();
+    let mut item = api.paths.paths.get(path).and_then(|p| p.get.clone()).unwrap_or_default();
+    let noun = path.rsplit('/').next().unwrap_or_default();
+    item.summary = Some(format!("The {noun} as a document (.{ending}); the export is an entry of the log."));
+    item.description = None;
+    item.operation_id = Some(format!("export_{noun}_{ending}"));
+    item.parameters = item.parameters.map(|all| all.into_iter().filter(|p| !is_paging(p)).collect());
+    let file = utoipa::openapi::Response::builder()
+        .description("The file")
+        .content(format.media_type(), utoipa::openapi::Content::builder().build());
+    item.responses.responses.insert("200".into(), RefOr::T(file.build()));
+    (format!("{path}.{ending}"), PathItem::new(HttpMethod::Get, item))
 }
 
 fn is_paging(parameter: &RefOr<Parameter>) -> bool {

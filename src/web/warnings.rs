@@ -45,6 +45,9 @@ pub(super) async fn list(app: &App) -> Result<Vec<Warning>> {
         let words = "mqtt: the broker refuses the subscription; see its access rules";
         all.push(warning(words.into(), "MQTT 服务器拒绝订阅，收不到监测数据：请检查其访问规则"));
     }
+    all.extend(app.roster().err().map(|e| {
+        warning(format!("roster: nobody is on duty by it: {e}"), format!("值班表有误，暂不采用：{e}"))
+    }));
     all.extend(app.settings.influx.as_ref().and_then(|i| mirror(i.get().phase)));
     Ok(all)
 }

@@ -208,7 +208,7 @@ async fn a_newer_request_ends_the_one_that_hangs() {
 }
 
 /// A JPEG with an EXIF segment of GPS words after its start.
-fn with_exif(jpeg: &[u8]) -> Vec<u8> {
+pub fn with_exif(jpeg: &[u8]) -> Vec<u8> {
     // Big-endian TIFF, one tag: ImageDescription (0x010e), ASCII, 16 bytes at offset 26.
     let mut tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x0e\0\x02\0\0\0\x10\0\0\0\x1a\0\0\0\0".to_vec();
     tiff.extend_from_slice(b"29.4N 113.1E me\0");

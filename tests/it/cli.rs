@@ -186,7 +186,7 @@ fn the_check_covers_broker_and_mirror_and_their_secrets() {
 }
 
 /// Answers of `calc` to these lines.
-fn calc(name: &str, lines: &[Value]) -> (i32, Vec<Value>) {
+pub fn calc(name: &str, lines: &[Value]) -> (i32, Vec<Value>) {
     let mut child = jijia(&["calc", name])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -46,11 +46,11 @@ fn plain(zone: Option<&str>, station: Option<&str>) -> Options {
 }
 
 fn import(text: &str, options: Options) -> Import {
-    Import::new(Table::from_bytes(text.into()).unwrap(), options, now()).unwrap()
+    Import::new(Table::from_bytes(text.into(), None).unwrap(), options, now()).unwrap()
 }
 
 fn refusal(text: &str, options: Options) -> String {
-    Import::new(Table::from_bytes(text.into()).unwrap(), options, now()).unwrap_err().to_string()
+    Import::new(Table::from_bytes(text.into(), None).unwrap(), options, now()).unwrap_err().to_string()
 }
 
 fn observations(import: &Import) -> Vec<NewObservation> {
@@ -130,7 +130,7 @@ fn the_national_platform_pasted_in_gb_18030() {
         ..preset("national-platform", None)
     };
     let bytes = encoding_rs::GB18030.encode(NATIONAL).0.into_owned();
-    let import = Import::new(Table::from_bytes(bytes).unwrap(), options(), now()).unwrap();
+    let import = Import::new(Table::from_bytes(bytes, None).unwrap(), options(), now()).unwrap();
     let all = observations(&import);
     assert_eq!(all.len(), 2 * 11);
     let chla = one(&all, "chla", Processing::Raw, "2026-08-22T00:00:00Z");
@@ -251,6 +251,8 @@ fn place() -> Place {
         lake: MultiPolygon::new(vec![Polygon::new(ring, vec![])]),
         neighbourhood_m: 3_000.0,
         match_m: 30.0,
+        waypoint_m: 30.0,
+        waypoints: vec![],
         sectors: vec![],
         outfalls: vec![Outfall {
             code: "JJH-PK-0001".into(),
@@ -300,6 +302,33 @@ async fn reports_go_through_the_door_and_a_second_run_is_harmless() {
     }
     assert_eq!(receipts[0].len(), 2);
     assert_eq!(receipts[0], receipts[1]);
+}
+
+/// The same table as a workbook gives the same bodies, byte for byte, and the same errors in the same rows.
+#[test]
+fn a_workbook_says_what_the_table_says() {
+    let options = import_reports::Options { zone: Some("+08:00".into()), ..Default::default() };
+    let mut book = rust_xlsxwriter::Workbook::new();
+    book.add_worksheet().set_name("说明").unwrap().write(0, 0, "见下一表").unwrap();
+    let sheet = book.add_worksheet().set_name("台账").unwrap();
+    for (r, line) in (0..).zip(REPORTS.lines()) {
+        for (c, cell) in (0..).zip(line.split(',')) {
+            match cell.parse::<f64>() {
+                Ok(number) => sheet.write(r, c, number).unwrap(),
+                Err(_) => sheet.write(r, c, cell).unwrap(),
+            };
+        }
+    }
+    let book = book.save_to_buffer().unwrap();
+    let said = |bytes: Vec<u8>, sheet: Option<&str>| {
+        let options = import_reports::Options { sheet: sheet.map(str::to_owned), ..options.clone() };
+        import_reports::Import::new(bytes, &options, now()).map(|i| i.bodies().collect::<Vec<_>>())
+    };
+    let (table, workbook) = (said(REPORTS.into(), None).unwrap(), said(book.clone(), Some("台账")).unwrap());
+    assert_eq!(table.iter().filter(|row| row.is_err()).count(), 1, "a row without a reference system");
+    assert_eq!(table, workbook);
+    let first = said(book, None).unwrap_err().to_string();
+    assert!(first.contains("observed_at: no column for it; there are: 见下一表"), "{first}");
 }
 
 #[tokio::test]

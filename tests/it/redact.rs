@@ -13,7 +13,7 @@ use crate::service::{Service, files_under, id, jpeg, report, sha256_of, with};
 const NOTE: &str = "穿红雨衣的人住在巷尾第三家";
 const NAME: &str = "巴扎黑·测试名";
 
-fn redact(dir: &Path, args: &[&str]) -> (i32, String) {
+pub fn redact(dir: &Path, args: &[&str]) -> (i32, String) {
     let dir = dir.to_str().unwrap();
     let out =
         jijia(&[&["--data", dir, "redact", "--reason", "当事人要求删除"], args].concat()).output().unwrap();

@@ -10,6 +10,7 @@ use jijia::config::{self, Config};
 use jijia::document::export::Office;
 use jijia::evidence::timeline::Rules;
 use jijia::lake::{Place, geotag::Locator, load::embedded};
+use jijia::patrol::duty;
 use jijia::patrol::photo::Limits as PhotoLimits;
 use jijia::publish::{self, Publisher};
 use jijia::store::people::Limits;
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 /// The limits that the tests write bodies against.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
 pub const MAX_PHOTO_BYTES: u64 = 2_000_000;
+const MAX_OUTBOX_BYTES: u64 = 20_000_000;
 
 /// A running service.
 pub struct Service {
@@ -236,6 +238,11 @@ pub fn rules() -> Rules {
     }
 }
 
+/// As in `config/default.toml`.
+pub fn duty_limits() -> duty::Limits {
+    duty::Limits { short_min: 3.0, fast_km_h: 10.0, few_share: 0.5, gap_min: 5.0 }
+}
+
 fn settings() -> Settings {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_jijia"));
     let session = Limits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(86_400) };
@@ -245,7 +252,10 @@ fn settings() -> Settings {
         https: false,
         authority: None,
         public_url: String::new(),
+        place_dir: None,
+        duty: duty_limits(),
         max_body_bytes: MAX_BODY_BYTES,
+        max_outbox_bytes: MAX_OUTBOX_BYTES,
         photos: PhotoLimits { max_bytes: MAX_PHOTO_BYTES, max_pixels: 10_000_000, max_side: 8_000 },
         office: Office { max_rows: 5000, fonts_dir: None, program },
         keep_bundles: Duration::from_secs(86_400),

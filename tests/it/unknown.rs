@@ -145,7 +145,7 @@ async fn no_outfall_flows_on_more_dry_days_than_there_are() {
         service.post("/api/v1/reports", &with(report(n), "/observed_at", seen)).await.created();
     }
     let app = &service.app;
-    let first = app.store.get_overview(&app.place, &app.rules).await.unwrap();
+    let first = app.store.get_overview(&app.place, &app.rules, &app.roster().unwrap()).await.unwrap();
     let flow = first.outfalls.iter().map(|o| o.dry_flow_days).max();
     let noon_has_passed = first.cut_off >= at(0, 12);
     assert_eq!((flow, first.rain.dry_days), (Some(2), 2 + u32::from(noon_has_passed)));
@@ -258,17 +258,18 @@ async fn the_head_of_a_document_is_not_a_document() {
     let (_dir, service) = start().await;
     service.post("/api/v1/reports", &report(1)).await.created();
     let before = service.log_size().await;
-    let address = service.address;
-    let asked = tokio::task::spawn_blocking(move || {
-        use std::io::{Read, Write};
-        let mut line = std::net::TcpStream::connect(address).unwrap();
-        write!(line, "HEAD /api/v1/timeline.docx HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
-            .unwrap();
-        let mut said = String::new();
-        line.read_to_string(&mut said).unwrap();
-        said
-    });
-    let said = asked.await.unwrap();
-    assert!(said.starts_with("HTTP/1.1 405 ") && said.contains("allow: GET"), "{said}");
+    for path in ["/api/v1/timeline.docx", "/api/v1/compliance.csv"] {
+        let address = service.address;
+        let asked = tokio::task::spawn_blocking(move || {
+            use std::io::{Read, Write};
+            let mut line = std::net::TcpStream::connect(address).unwrap();
+            write!(line, "HEAD {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+            let mut said = String::new();
+            line.read_to_string(&mut said).unwrap();
+            said
+        });
+        let said = asked.await.unwrap();
+        assert!(said.starts_with("HTTP/1.1 405 ") && said.contains("allow: GET"), "{said}");
+    }
     assert_eq!(service.log_size().await, before);
 }

@@ -6,6 +6,7 @@
 const fs = require("fs");
 const path = require("path");
 const { chromium } = require("playwright-core");
+const { bring } = require("./import.js");
 const { verify } = require("./verify.js");
 
 const [base, folder] = process.argv.slice(2);
@@ -108,7 +109,7 @@ async function main() {
     return link && link.getAttribute("href");
   });
   await page.close();
-  const pages = [["overview", "/", 200], ["timeline", "/timeline", 200], ["verify", "/verify", 200],
+  const pages = [["overview", "/", 200], ["timeline", "/timeline", 200], ["patrols", "/patrols", 200], ["import", "/import", 200], ["verify", "/verify", 200],
     ["problem", "/no-such-page", 404]];
   if (report) pages.push(["report", report, 200]);
   else say(false, "timeline: no report to open");
@@ -122,6 +123,7 @@ async function main() {
   await keyboard(browser);
   await withoutScript(browser);
   await live(browser);
+  await bring(browser, base, say);
   await verify(browser, base, say, folder && keep);
   await browser.close();
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);

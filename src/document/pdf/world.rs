@@ -17,8 +17,6 @@ use super::internal;
 use crate::error::{Error, Result};
 use crate::picture::{code, fonts};
 
-const TEMPLATE: &str = include_str!("../../../dashboards/brief.typ");
-
 /// Families in the order they are taken, by the role the standard gives them (GB/T 9704-2012, 7.3).
 const ROLES: [(&str, &[&str]); 5] = [
     (
@@ -83,23 +81,29 @@ fn font_files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
 }
 
 /// The template's world.
-pub struct BriefWorld {
+pub struct TemplateWorld {
     library: LazyHash<Library>,
     fonts: Fonts,
     main: Source,
     files: BTreeMap<String, Bytes>,
 }
 
-impl BriefWorld {
-    pub fn new(fonts: Fonts) -> Result<Self> {
-        let path = VirtualPath::new("brief.typ").map_err(|e| internal(format!("{e:?}")))?;
+impl TemplateWorld {
+    /// The world of a template, a text of this program.
+    pub fn new(fonts: Fonts, template: &str) -> Result<Self> {
+        let path = VirtualPath::new("main.typ").map_err(|e| internal(format!("{e:?}")))?;
         let main = FileId::new(RootedPath::new(VirtualRoot::Project, path));
         Ok(Self {
             library: LazyHash::new(Library::default()),
             fonts,
-            main: Source::new(main, TEMPLATE.to_owned()),
+            main: Source::new(main, template.to_owned()),
             files: BTreeMap::new(),
         })
+    }
+
+    /// The fonts it draws with.
+    pub fn fonts(&self) -> &Fonts {
+        &self.fonts
     }
 
     /// Makes a drawing the file of the blocks of `kind`.
@@ -118,6 +122,12 @@ impl BriefWorld {
             files.insert("code.svg".to_owned(), Bytes::from_string(svg));
             block["file"] = json!("code.svg");
         });
+    }
+
+    /// Makes `text` the drawing `file`, to be read by a machine.
+    pub fn add_code(&mut self, file: String, text: &str) -> Result<()> {
+        self.files.insert(file, Bytes::from_string(code(text)?));
+        Ok(())
     }
 
     /// Makes each photo that is there the file of its plates. What is not a JPEG is left to its words.
@@ -195,7 +205,7 @@ fn each_plate(data: &mut Value, mut f: impl FnMut(&mut Value)) {
     each_block(data, "plates", |block| block["plates"].as_array_mut().into_iter().flatten().for_each(&mut f));
 }
 
-impl World for BriefWorld {
+impl World for TemplateWorld {
     fn library(&self) -> &LazyHash<Library> {
         &self.library
     }

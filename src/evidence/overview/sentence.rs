@@ -1,7 +1,8 @@
 //! What the first page says of the state: the parts of one sentence, and the dry-weather finding.
 
-use super::{DutyState, OutfallNow, Overview, RainNow};
+use super::{OutfallNow, Overview, RainNow};
 use crate::evidence::timeline::Named;
+use crate::patrol::duty::DutyState;
 use crate::water::rain::Weather;
 
 /// A part of the state sentence; each becomes a link.
@@ -68,7 +69,7 @@ impl Overview {
         let count = |state| begun.iter().map(|w| w.count(state, now)).sum();
         let due = begun.iter().map(|w| w.sectors.len()).sum();
         let mut parts = vec![Part::Walked { walked: count(DutyState::Walked), due }];
-        match count(DutyState::Missed) {
+        match count(DutyState::NotWalked) {
             0 => {}
             missed => parts.push(Part::Missed(missed)),
         }
@@ -127,8 +128,10 @@ mod tests {
     }
 
     fn window(from: &str, to: &str, walked: &[Option<&str>]) -> WindowToday {
-        let sectors =
-            walked.iter().map(|w| SectorDuty { sector: named("s"), walked_at: w.map(at) }).collect();
+        let sectors = walked
+            .iter()
+            .map(|w| SectorDuty { sector: named("s"), walked_at: w.map(at), excused: false })
+            .collect();
         WindowToday { code: "w".into(), name: "早巡".into(), from: at(from), to: at(to), sectors }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use geo::{Area, BooleanOps, BoundingRect, Distance, Euclidean, Intersects, Line, Polygon, Validation};
 use rstar::{AABB, PointDistance, RTree};
 
-use super::{LAKE, OUTFALLS, PLACE, Problems, SECTORS, STATIONS, suggestion};
+use super::{LAKE, OUTFALLS, PLACE, Problems, SECTORS, STATIONS, WAYPOINTS, suggestion};
 use crate::lake::plane::{Plane, Segment, segments};
 use crate::lake::{Place, Station};
 use crate::water::property;
@@ -37,8 +37,22 @@ pub(super) fn place(place: &Place, problems: &mut Problems) {
     }
 }
 
+/// Adds every problem of waypoints that were drawn.
+pub(super) fn waypoints(place: &Place, problems: &mut Problems) {
+    codes(WAYPOINTS, place.waypoints.iter().map(|w| &w.code), problems);
+    for waypoint in place.waypoints.iter().filter(|w| w.sector.is_none()) {
+        let message = "lies in no sector, so no patrol would have to reach it; move it or widen the sector";
+        problems.add(WAYPOINTS, &waypoint.code, message);
+    }
+}
+
 fn limits(place: &Place, problems: &mut Problems) {
-    for (key, metres) in [("neighbourhood_m", place.neighbourhood_m), ("match_m", place.match_m)] {
+    let metres = [
+        ("neighbourhood_m", place.neighbourhood_m),
+        ("match_m", place.match_m),
+        ("waypoint_m", place.waypoint_m),
+    ];
+    for (key, metres) in metres {
         if !(1.0..=100_000.0).contains(&metres) {
             problems.add(PLACE, key, format!("{metres}: metres from 1 to 100000 are allowed"));
         }

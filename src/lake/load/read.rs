@@ -6,16 +6,18 @@ use jiff::civil::Time;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{LAKE, OUTFALLS, PLACE, Problems, SECTORS, STATIONS, shape, suggestion};
-use crate::lake::{Channel, Crs, DutyWindow, Outfall, Sector, Station, Unit};
+use super::{LAKE, OUTFALLS, PLACE, Problems, SECTORS, STATIONS, WAYPOINTS, shape, suggestion};
+use crate::lake::{Channel, Crs, DutyWindow, Outfall, Sector, Station, Unit, Waypoint};
 
-const PLACE_KEYS: &[&str] = &["name", "notice", "crs", "neighbourhood_m", "match_m", "window", "unit"];
+const PLACE_KEYS: &[&str] =
+    &["name", "notice", "crs", "neighbourhood_m", "match_m", "waypoint_m", "window", "unit"];
 const WINDOW_KEYS: &[&str] = &["code", "name", "from", "to"];
 const UNIT_KEYS: &[&str] = &["code", "name"];
 const LAKE_KEYS: &[&str] = &["name", "note"];
 const SECTOR_KEYS: &[&str] = &["code", "name", "community", "note"];
 const OUTFALL_KEYS: &[&str] = &["code", "name", "kind", "official_codes", "unit", "note"];
 const STATION_KEYS: &[&str] = &["code", "name", "channels", "note"];
+const WAYPOINT_KEYS: &[&str] = &["code", "name", "note"];
 
 /// What `place.toml` says.
 pub(super) struct Basics {
@@ -24,6 +26,7 @@ pub(super) struct Basics {
     pub(super) crs: Crs,
     pub(super) neighbourhood_m: f64,
     pub(super) match_m: f64,
+    pub(super) waypoint_m: f64,
     pub(super) windows: Vec<DutyWindow>,
     pub(super) units: Vec<Unit>,
 }
@@ -36,9 +39,17 @@ struct PlaceFile {
     crs: Crs,
     neighbourhood_m: f64,
     match_m: f64,
+    /// A place drawn before there were waypoints has none of it.
+    #[serde(default = "waypoint_m")]
+    waypoint_m: f64,
     window: Vec<WindowRow>,
     #[serde(default)]
     unit: Vec<UnitRow>,
+}
+
+/// As wide as an outfall is found from, metres.
+fn waypoint_m() -> f64 {
+    30.0
 }
 
 #[derive(Deserialize)]
@@ -76,6 +87,12 @@ struct StationProperties {
     code: String,
     name: String,
     channels: Vec<ChannelRow>,
+}
+
+#[derive(Deserialize)]
+struct WaypointProperties {
+    code: String,
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +135,7 @@ pub(super) fn basics(text: &str, problems: &mut Problems) -> Option<Basics> {
         crs: file.crs,
         neighbourhood_m: file.neighbourhood_m,
         match_m: file.match_m,
+        waypoint_m: file.waypoint_m,
     })
 }
 
@@ -211,6 +229,19 @@ pub(super) fn stations(text: &str, crs: Crs, problems: &mut Problems) -> Vec<Sta
         }
     }
     stations
+}
+
+pub(super) fn waypoints(text: &str, crs: Crs, problems: &mut Problems) -> Vec<Waypoint> {
+    let mut waypoints = Vec::new();
+    for row in rows(WAYPOINTS, text, WAYPOINT_KEYS, problems) {
+        let position = shape::point(&row.geometry, crs);
+        let position = position.map_err(|message| problems.add(WAYPOINTS, &row.label, message));
+        let properties = properties::<WaypointProperties>(WAYPOINTS, row, problems);
+        if let (Ok(position), Some(p)) = (position, properties) {
+            waypoints.push(Waypoint { code: p.code, name: p.name, position, sector: None });
+        }
+    }
+    waypoints
 }
 
 fn properties<P: DeserializeOwned>(file: &'static str, row: Row, problems: &mut Problems) -> Option<P> {

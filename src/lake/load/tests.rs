@@ -55,7 +55,6 @@ fn a_folder_gives_what_is_embedded_and_another_byte_another_hash() {
     for (file, text) in FILES {
         std::fs::write(dir.path().join(file), text).unwrap();
     }
-    assert_eq!(check(dir.path()), []);
     assert_eq!(load(dir.path()).unwrap().hash, embedded().hash);
     std::fs::write(dir.path().join(LAKE), format!("{}\n", FILES[1].1)).unwrap();
     assert_ne!(load(dir.path()).unwrap().hash, embedded().hash);
@@ -65,7 +64,7 @@ fn a_folder_gives_what_is_embedded_and_another_byte_another_hash() {
 fn missing_and_unreadable_files_are_all_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(LAKE), [0xff, 0xfe]).unwrap();
-    let problems = check(dir.path());
+    let problems = load(dir.path()).unwrap_err();
     assert_eq!(problems.len(), 5);
     assert_named(&problems, LAKE, "", &["UTF-8"]);
     assert_named(&problems, PLACE, "", &["cannot be read"]);
@@ -266,4 +265,43 @@ fn a_check_names_everything_at_once_and_reads_as_a_line() {
     let problems = parse(&texts).unwrap_err();
     assert_eq!(problems.len(), 3);
     assert!(problems[1].to_string().starts_with("outfalls.geojson, JJH-PK-0003: unknown unit `XX`"));
+}
+
+/// The shipped place with waypoints of its own, one JSON feature each.
+fn drawn(features: &str) -> Result<Place, Vec<Problem>> {
+    let mut texts = shipped();
+    texts.push((WAYPOINTS, format!(r#"{{"type":"FeatureCollection","features":[{features}]}}"#)));
+    parse(&texts)
+}
+
+fn waypoint(code: &str, lng: f64, lat: f64) -> String {
+    format!(
+        r#"{{"type":"Feature","properties":{{"code":"{code}","name":"栈桥"}},
+        "geometry":{{"type":"Point","coordinates":[{lng},{lat}]}}}}"#
+    )
+}
+
+#[test]
+fn every_outfall_is_a_waypoint_unless_others_are_drawn() {
+    let shipped = embedded();
+    let codes = |place: &Place| place.waypoints.iter().map(|w| w.code.clone()).collect::<Vec<_>>();
+    assert_eq!(codes(&shipped), shipped.outfalls.iter().map(|o| o.code.clone()).collect::<Vec<_>>());
+    assert!(shipped.waypoints.iter().zip(&shipped.outfalls).all(|(w, o)| w.sector == o.sector));
+    let own =
+        drawn(&[waypoint("W-2", 113.114704, 29.397488), waypoint("W-1", 113.11281, 29.395396)].join(","))
+            .unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!(codes(&own), ["W-1", "W-2"]);
+    assert_eq!(own.waypoints[0].sector, shipped.outfalls[0].sector);
+    assert_ne!(own.hash, shipped.hash, "what a patrol must reach belongs to the place");
+}
+
+#[test]
+fn a_waypoint_that_nobody_would_reach_is_named() {
+    let at = |code| waypoint(code, 113.11281, 29.395396);
+    let problems = drawn(&[at("W-1"), at("W-1")].join(",")).unwrap_err();
+    assert_named(&problems, WAYPOINTS, "W-1", &["twice"]);
+    let problems = drawn(&waypoint("W-1", 113.2, 29.3)).unwrap_err();
+    assert_named(&problems, WAYPOINTS, "W-1", &["no sector"]);
+    assert_named(&problems_after(PLACE, "waypoint_m = 30", "waypoint_m = 0"), PLACE, "waypoint_m", &["1 to"]);
+    assert_eq!(problems_after(PLACE, "waypoint_m = 30\n", ""), [], "an older place has none");
 }

@@ -1,4 +1,4 @@
-//! Every pixel decoded once, and the small upright copy without metadata that viewers get.
+//! Every pixel decoded once, and an upright copy of them in a smaller size, without metadata.
 
 use std::io::Cursor;
 
@@ -10,23 +10,21 @@ use image::{DynamicImage, ImageDecoder, ImageError, RgbImage};
 use super::{Limits, Result, Size, invalid, too_large, unsupported};
 use crate::error::Error;
 
-/// Long edge of the copy, pixels: 1000 × 750 keeps a PDF of 40 photos under 200 MB of memory.
-const LONG_EDGE: u32 = 1000;
 const QUALITY: u8 = 80;
 
-pub(super) fn of_jpeg(bytes: &[u8], size: Size, limits: &Limits) -> Result<Vec<u8>> {
+pub(super) fn of_jpeg(bytes: &[u8], size: Size, limits: &Limits, long_edge: u32) -> Result<RgbImage> {
     let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(|e| damaged("JPEG", &e))?;
-    preview("JPEG", decoder, size, limits)
+    copy("JPEG", decoder, size, limits, long_edge)
 }
 
-pub(super) fn of_png(bytes: &[u8], size: Size, limits: &Limits) -> Result<Vec<u8>> {
+pub(super) fn of_png(bytes: &[u8], size: Size, limits: &Limits, long_edge: u32) -> Result<RgbImage> {
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), decoder_limits(limits));
-    preview("PNG", decoder.map_err(|e| damaged("PNG", &e))?, size, limits)
+    copy("PNG", decoder.map_err(|e| damaged("PNG", &e))?, size, limits, long_edge)
 }
 
-pub(super) fn of_webp(bytes: &[u8], size: Size, limits: &Limits) -> Result<Vec<u8>> {
+pub(super) fn of_webp(bytes: &[u8], size: Size, limits: &Limits, long_edge: u32) -> Result<RgbImage> {
     let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|e| damaged("WebP", &e))?;
-    preview("WebP", decoder, size, limits)
+    copy("WebP", decoder, size, limits, long_edge)
 }
 
 /// The library has no default for sides and a loose one for memory; both are set. Only the PNG decoder heeds the
@@ -39,7 +37,13 @@ fn decoder_limits(limits: &Limits) -> image::Limits {
     set
 }
 
-fn preview<D: ImageDecoder>(format: &str, mut decoder: D, size: Size, limits: &Limits) -> Result<Vec<u8>> {
+fn copy<D: ImageDecoder>(
+    format: &str,
+    mut decoder: D,
+    size: Size,
+    limits: &Limits,
+    long_edge: u32,
+) -> Result<RgbImage> {
     decoder.set_limits(decoder_limits(limits)).map_err(|e| damaged(format, &e))?;
     // Two readers that disagree about the size disagree about the picture.
     if decoder.dimensions() != (size.width, size.height) {
@@ -48,19 +52,19 @@ fn preview<D: ImageDecoder>(format: &str, mut decoder: D, size: Size, limits: &L
     size.affords(u64::from(decoder.color_type().bytes_per_pixel()), limits)?;
     let orientation = decoder.orientation().map_err(|e| damaged(format, &e))?;
     let picture = DynamicImage::from_decoder(decoder).map_err(|e| damaged(format, &e))?;
-    encode(&upright(picture, orientation))
+    Ok(upright(picture, orientation, long_edge))
 }
 
 /// Scaled first, turned then: turning the whole picture would take its memory twice.
-fn upright(picture: DynamicImage, orientation: Orientation) -> RgbImage {
-    let mut small = if picture.width().max(picture.height()) > LONG_EDGE {
+fn upright(picture: DynamicImage, orientation: Orientation, long_edge: u32) -> RgbImage {
+    let mut small = if picture.width().max(picture.height()) > long_edge {
         // A quick average to twice the size, then a smooth filter: near to filtering the whole, in a fraction of it.
-        let halfway = if picture.width().max(picture.height()) > 3 * LONG_EDGE {
-            picture.thumbnail(2 * LONG_EDGE, 2 * LONG_EDGE)
+        let halfway = if picture.width().max(picture.height()) > 3 * long_edge {
+            picture.thumbnail(2 * long_edge, 2 * long_edge)
         } else {
             picture
         };
-        halfway.resize(LONG_EDGE, LONG_EDGE, FilterType::CatmullRom)
+        halfway.resize(long_edge, long_edge, FilterType::CatmullRom)
     } else {
         picture
     };
@@ -77,7 +81,7 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
     })
 }
 
-fn encode(picture: &RgbImage) -> Result<Vec<u8>> {
+pub(super) fn encode(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     JpegEncoder::new_with_quality(&mut out, QUALITY)
         .encode_image(picture)

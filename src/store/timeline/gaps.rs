@@ -1,12 +1,9 @@
 //! What should be there and is not: duty windows without a patrol of a sector, stations that fell silent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use geo::{BoundingRect, Distance, Geodesic, Point};
-use jiff::civil::Date;
-use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::QueryBuilder;
 
 use super::super::view::View;
 use super::read_error;
@@ -16,6 +13,7 @@ use crate::error::Result;
 use crate::evidence::overview::SILENT_INTERVALS;
 use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Rules};
 use crate::lake::{Channel, DutyWindow, Place, Station};
+use crate::patrol::duty::window_on;
 use crate::water::property;
 
 /// Days of duty windows looked at for one answer: ten years.
@@ -67,13 +65,6 @@ pub(super) fn stations_of<'p>(filter: &Filter, place: &'p Place, rules: &Rules) 
     near.into_iter().map(|(_, s)| s).collect()
 }
 
-/// Start and end of a duty window on a day.
-pub(in crate::store) fn window_on(day: Date, window: &DutyWindow) -> Option<(Timestamp, Timestamp)> {
-    let zone = TimeZone::fixed(Offset::constant(8));
-    let at = |time| day.to_datetime(time).to_zoned_datetime(zone.clone()).ok().map(|z| z.timestamp());
-    Some((at(window.from)?, at(window.to)?))
-}
-
 impl View<'_> {
     /// Duty windows that passed without a report or a patrol in a sector. Nothing is said about the time before the
     /// first entry, nor about a window that is not over.
@@ -82,7 +73,7 @@ impl View<'_> {
         let Some(first) = self.first_seen().await? else { return Ok(Vec::new()) };
         let (from, now) = (span.from.max(first), self.cut_off);
         // A window that begins in the span may end after it.
-        let walked = Walked::of(self.list_walked(&sectors, (from, span.to + DAY)).await?);
+        let walks = self.list_walks(&sectors, (from, span.to + DAY)).await?;
         let mut gaps = Vec::new();
         let mut day = beijing(span.to).date();
         // From the newest day back: a phone whose clock was never set must not use up the days that are looked at.
@@ -92,7 +83,7 @@ impl View<'_> {
                 if start < from || start >= span.to || end > now {
                     continue;
                 }
-                let missed = sectors.iter().filter(|code| !walked.within(code, start, end));
+                let missed = sectors.iter().filter(|code| walks.first_within(code, start, end).is_none());
                 gaps.extend(not_patrolled(missed, window, (start, end), self.place));
             }
             let Ok(before) = day.yesterday() else { break };
@@ -103,51 +94,6 @@ impl View<'_> {
         }
         gaps.reverse();
         Ok(gaps)
-    }
-
-    /// When the patrols' record begins.
-    async fn first_seen(&mut self) -> Result<Option<Timestamp>> {
-        let ms: Option<i64> = sqlx::query_scalar("select min(observed_ms) from sighting")
-            .fetch_one(&mut *self.tx)
-            .await
-            .map_err(read_error)?;
-        Ok(ms.map(from_ms))
-    }
-
-    /// Sectors with the time in which somebody was there: a report, or a patrol that names them.
-    pub(in crate::store) async fn list_walked(
-        &mut self,
-        sectors: &[String],
-        (from, to): (Timestamp, Timestamp),
-    ) -> Result<Vec<(String, Timestamp, Timestamp)>> {
-        let (start, end) = (from.as_millisecond(), to.as_millisecond());
-        let mut query = QueryBuilder::new(
-            "select sector, min(observed_ms), max(observed_ms) from sighting where sector in (",
-        );
-        let mut list = query.separated(", ");
-        for s in sectors {
-            list.push_bind(s.clone());
-        }
-        query
-            .push(") and withdrawn = 0 and observed_ms between ")
-            .push_bind(start)
-            .push(" and ")
-            .push_bind(end);
-        // Quarter hours: enough to tell the windows apart, and few rows however many reports.
-        query.push(" group by sector, observed_ms / 900000");
-        let mut rows: Vec<(String, i64, i64)> =
-            query.build_query_as().fetch_all(&mut *self.tx).await.map_err(read_error)?;
-        let patrols: Vec<(String, i64, i64)> = sqlx::query_as(
-            "select s.sector, p.started_ms, p.ended_ms from patrol p join patrol_sector s on s.patrol = p.id
-             where p.started_ms between $1 - 86400000 and $2",
-        )
-        .bind(start)
-        .bind(end)
-        .fetch_all(&mut *self.tx)
-        .await
-        .map_err(read_error)?;
-        rows.extend(patrols);
-        Ok(rows.into_iter().map(|(sector, a, b)| (sector, from_ms(a), from_ms(b))).collect())
     }
 
     /// Times in which a station of the filter, or one of its channels, delivered nothing for three intervals or more,
@@ -270,27 +216,6 @@ fn sectors_of(filter: &Filter, place: &Place) -> Vec<String> {
         (Some(one), _) => vec![one],
         (None, Some(some)) => some,
         (None, None) => place.sectors.iter().filter(within).map(|s| s.code.clone()).collect(),
-    }
-}
-
-/// When somebody was in each sector: spans of at most a day, in the order of their beginnings.
-struct Walked(BTreeMap<String, Vec<(Timestamp, Timestamp)>>);
-
-impl Walked {
-    fn of(rows: Vec<(String, Timestamp, Timestamp)>) -> Self {
-        let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        for (sector, from, to) in rows {
-            all.entry(sector).or_default().push((from, to));
-        }
-        all.values_mut().for_each(|spans| spans.sort_unstable());
-        Self(all)
-    }
-
-    /// Somebody was in `sector` at some time from `start` to `end`.
-    fn within(&self, sector: &str, start: Timestamp, end: Timestamp) -> bool {
-        let Some(spans) = self.0.get(sector) else { return false };
-        let later = spans.partition_point(|(from, _)| *from <= end);
-        spans[..later].iter().rev().take_while(|(from, _)| *from >= start - DAY).any(|(_, to)| *to >= start)
     }
 }
 

@@ -183,7 +183,7 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 10] = [
+    const MADE: [&str; 13] = [
         "kind.",
         "level.",
         "weather.",
@@ -194,6 +194,9 @@ mod tests {
         "role.",
         "folk.",
         "joining.",
+        "state.",
+        "flag.",
+        "take.",
     ];
 
     #[test]
@@ -232,6 +235,13 @@ mod tests {
         }
         for weather in [Weather::Dry, Weather::Wet, Weather::Unknown] {
             assert_eq!(Lang::Zh.t(&format!("weather.{weather:?}")), weather.zh());
+        }
+        use crate::patrol::duty::{DutyFlag, DutyState};
+        for state in [DutyState::Walked, DutyState::NotWalked, DutyState::Excused, DutyState::Open] {
+            assert_eq!(Lang::Zh.t(&format!("state.{state:?}")), state.zh());
+        }
+        for flag in DutyFlag::ALL {
+            assert_eq!(Lang::Zh.t(&format!("flag.{flag:?}")), flag.zh());
         }
         for property in crate::water::property::PROPERTIES {
             assert_eq!(Lang::Zh.t(&format!("property.{}", property.key)), property.zh);

@@ -12,9 +12,10 @@ use crate::{
     clock::beijing,
     error::Result,
     evidence::{
-        overview::{ChannelNow, DutyState, Finding, LOOK_BACK_DAYS, Overview, Part, StationNow, WindowToday},
+        overview::{ChannelNow, Finding, LOOK_BACK_DAYS, Overview, Part, StationNow, WindowToday},
         timeline::{Gap, GapKind},
     },
+    patrol::duty::DutyState,
     water::rain::Weather,
     web::warnings::Warning,
 };
@@ -217,16 +218,17 @@ fn window(w: &WindowToday, view: &Overview, lang: Lang) -> WindowView {
         let state = w.state(s, now);
         let (class, key) = match state {
             DutyState::Walked => ("walked", lang.t("duty.walked")),
-            DutyState::NotYet => ("waiting", lang.t("duty.not_yet")),
+            DutyState::Open if now < w.from => ("waiting", lang.t("duty.not_yet")),
             DutyState::Open => ("open", lang.t("duty.open")),
-            DutyState::Missed => ("missed", lang.t("duty.missed")),
+            DutyState::NotWalked => ("missed", lang.t("duty.missed")),
+            DutyState::Excused => ("waiting", lang.t("duty.excused")),
         };
         let at = s.walked_at.map(time_of).unwrap_or_default();
         let words = format!("{} {key} {at}", s.sector.name).trim_end().to_owned();
         let short = s.sector.name.trim_start_matches("岸段").chars().take(2).collect();
         BoxView { short, class, words }
     });
-    let (missed, open) = (w.count(DutyState::Missed, now), w.count(DutyState::Open, now));
+    let (missed, open) = (w.count(DutyState::NotWalked, now), w.count(DutyState::Open, now));
     let words = match (missed, open) {
         _ if now < w.from => lang.t("duty.window_not_yet").to_owned(),
         (0, 0) => lang.t("duty.window_done").to_owned(),

@@ -1,12 +1,20 @@
-//! What `/timeline` and `/api/v1/timeline` are asked: text as it came, parsed once.
+//! What `/timeline`, `/patrols` and their like in the API are asked: text as it came, parsed once.
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::Offset};
+use jiff::{SignedDuration, Span, Timestamp, civil::Date};
 use serde::Deserialize;
 
 use crate::{
+    clock::day_start,
     error::{Error, Result},
     evidence::timeline::{After, Filter},
+    patrol::{
+        duty::DutyFilter,
+        report::{Person, check_person},
+    },
 };
+
+/// Days of patrol duty that are shown when nothing is asked.
+const DUTY_DAYS: i64 = 7;
 
 /// Which end of the timeline comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,6 +137,59 @@ impl TimelineQuery {
     }
 }
 
+/// The query of patrol duty as it came. Empty fields, which an HTML form sends, count as not given.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DutyQuery {
+    /// First day, 北京时间; default: so that it is a week.
+    pub from: String,
+    /// Last day, inclusive; default: today.
+    pub to: String,
+    /// Sector code.
+    pub sector: String,
+    /// Opaque id of a person.
+    pub person: String,
+    /// Language of the page.
+    pub lang: String,
+}
+
+impl DutyQuery {
+    /// The filter; `today` is where a period ends of which nothing is said.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the field and what is allowed.
+    pub fn filter(&self, today: Date) -> Result<DutyFilter> {
+        let day = |field: &str, text: &str| {
+            let wrong = |_| Error::invalid(field, format!("`{text}` is not a day; allowed: 2026-07-01"));
+            given(text).map(|t| t.parse::<Date>().map_err(wrong)).transpose()
+        };
+        let to = day("to", &self.to)?.unwrap_or(today);
+        let from = match day("from", &self.from)? {
+            Some(from) => from,
+            None => to.saturating_sub(Span::new().days(DUTY_DAYS - 1)),
+        };
+        let person = given(&self.person).map(str::to_owned);
+        if let Some(id) = &person {
+            check_person(&Person { id: id.clone(), name: None }).map_err(|e| match e {
+                Error::Invalid { message, .. } => Error::invalid("person", message),
+                other => other,
+            })?;
+        }
+        Ok(DutyFilter { from, to, sector: given(&self.sector).map(str::to_owned), person })
+    }
+
+    /// The filter alone as a query string, the same for page and table.
+    #[must_use]
+    pub fn filter_string(&self) -> String {
+        query_string(&[
+            ("from", &self.from),
+            ("to", &self.to),
+            ("sector", &self.sector),
+            ("person", &self.person),
+        ])
+    }
+}
+
 fn given(text: &str) -> Option<&str> {
     let text = text.trim();
     (!text.is_empty()).then_some(text)
@@ -142,7 +203,7 @@ fn instant(field: &str, text: &str, later_h: i64) -> Result<Timestamp> {
         return Ok(at);
     }
     let day: Date = text.parse().map_err(|_| wrong())?;
-    let start = Offset::constant(8).to_timestamp(day.at(0, 0, 0, 0)).map_err(|_| wrong())?;
+    let start = day_start(day).ok_or_else(wrong)?;
     start.checked_add(SignedDuration::from_hours(later_h)).map_err(|_| wrong())
 }
 
@@ -249,6 +310,26 @@ mod tests {
         assert_eq!(empty().after().unwrap(), None);
         assert!(TimelineQuery { cursor: "two".into(), ..empty() }.after().is_err());
         assert!(TimelineQuery { order: "up".into(), ..empty() }.order().is_err());
+    }
+
+    #[test]
+    fn patrol_duty_is_asked_by_days() {
+        let today: Date = "2026-07-14".parse().unwrap();
+        let filter = |from: &str, to: &str, person: &str| {
+            DutyQuery { from: from.into(), to: to.into(), person: person.into(), ..Default::default() }
+                .filter(today)
+        };
+        let week = filter("", "", "").unwrap();
+        assert_eq!((week.from.to_string(), week.to), ("2026-07-08".to_owned(), today));
+        assert_eq!(filter("", "2026-06-07", "p-01").unwrap().from.to_string(), "2026-06-01");
+        for (from, to, person, field) in
+            [("July", "", "", "from"), ("", "2026-07-14T00:00:00Z", "", "to"), ("", "", "张三", "person")]
+        {
+            let Err(Error::Invalid { field: found, .. }) = filter(from, to, person) else {
+                panic!("{field}")
+            };
+            assert_eq!(found, field);
+        }
     }
 
     #[test]

@@ -58,6 +58,10 @@ struct ReportView<'a> {
 /// [`crate::error::Error::Internal`] if the template fails, which it has no reason to.
 pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
     let (report, s) = (view.report, &view.report.sighting);
+    let mut shown = SightingView::new(s, lang);
+    for (seq, photo) in shown.photos.iter_mut().enumerate().filter(|(_, p)| p.stored && p.preview) {
+        photo.watermarked = Some(format!("/api/v1/reports/{}/photos/{seq}/watermarked", s.id));
+    }
     render(&ReportView {
         shell: Shell {
             lang,
@@ -69,7 +73,7 @@ pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
             other_href: format!("/reports/{}?lang={}", s.id, lang.other().code()),
         },
         id: s.id.to_string(),
-        s: SightingView::new(s, lang),
+        s: shown,
         notice: notice(view.place_notice, lang),
         map_svg: view.map_svg,
         times: times(s, lang),
@@ -118,6 +122,7 @@ mod tests {
             assert!(html.contains("更正：水流 中 → 大"));
             assert!(html.contains(&"ab".repeat(32)), "the whole leaf hash");
             assert!(html.contains("sewage_outflow") && html.contains("/photos/"));
+            assert_eq!(html.matches("/photos/0/watermarked\"").count(), 1, "of the one that can be shown");
             samples::check_page(&html);
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct PhotoView {
     pub sha256: String,
     /// The viewers' copy, re-encoded, without EXIF. No page leads to a sealed original: it may say where its taker lives.
     pub href: String,
+    /// The copy with time and place drawn on it (水印图); on the report's own page.
+    pub watermarked: Option<String>,
     pub stored: bool,
     pub erased: bool,
     pub preview: bool,
@@ -52,6 +54,7 @@ impl PhotoView {
         Self {
             sha256: photo.sha256.clone(),
             href: format!("/api/v1/photos/{}/preview", photo.sha256),
+            watermarked: None,
             stored: photo.stored,
             erased: photo.erased,
             preview: photo.preview,

@@ -221,6 +221,7 @@ pub fn overview() -> Overview {
     let sector = |code: &str, name: &str, walked: Option<&str>| SectorDuty {
         sector: named(code, name),
         walked_at: walked.map(at),
+        excused: false,
     };
     let sectors = |w: [Option<&str>; 3]| {
         vec![sector("1", "岸段甲", w[0]), sector("2", "岸段乙", w[1]), sector("3", "岸段丙", w[2])]

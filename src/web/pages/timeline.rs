@@ -47,18 +47,18 @@ pub struct Choices {
 }
 
 /// An `<option>`.
-struct Choice {
-    value: String,
-    words: String,
-    chosen: bool,
+pub(super) struct Choice {
+    pub value: String,
+    pub words: String,
+    pub chosen: bool,
 }
 
 /// A count under the heading.
-struct Count {
-    value: String,
-    unit: &'static str,
-    words: &'static str,
-    first: bool,
+pub(super) struct Count {
+    pub value: String,
+    pub unit: &'static str,
+    pub words: &'static str,
+    pub first: bool,
 }
 
 /// The rows of one day of 北京时间.
@@ -145,7 +145,7 @@ fn is_day(text: &str) -> bool {
     text.is_empty() || text.parse::<jiff::civil::Date>().is_ok()
 }
 
-fn choices(named: &[Named], chosen: &str) -> Vec<Choice> {
+pub(super) fn choices(named: &[Named], chosen: &str) -> Vec<Choice> {
     named
         .iter()
         .map(|n| Choice {
