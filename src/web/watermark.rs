@@ -26,10 +26,12 @@ pub(super) async fn get_watermarked(
     let report = app.store.get_report(uuid(&id)?, &app.place, &app.rules).await?;
     let sighting = report.sighting;
     let photo = photo_of(&sighting, &seq)?;
-    let original = tokio::fs::read(app.store.original_path(&photo.sha256)).await.map_err(Error::from)?;
+    let path = app.store.original_path(&photo.sha256);
     let (place, limits) = (app.place.clone(), app.settings.photos);
     let sha256 = photo.sha256.clone();
     let make = move || {
+        // Not before its turn: ten who wait must not hold ten photos.
+        let original = std::fs::read(path)?;
         // Names are for those who may see them: nobody is known yet.
         let about =
             About { place: &place.name, place_notice: &place.notice, demo: report.demo, person: None };
