@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
+use super::photos::erased;
 use super::reports::Added;
 use crate::error::{Error, Result};
 use crate::lake::Place;
@@ -132,6 +133,9 @@ impl Store {
             Item::Patrol(id) => parse_patrol(&bytes, &arrival).and_then(|p| same_id(p.record.id, id)),
             Item::Report(id) => parse_report(&bytes, &arrival).and_then(|r| same_id(r.id, id)),
             Item::Photo(sha256) => {
+                if self.find_photo(&sha256).await?.is_some_and(|p| p.erased) {
+                    return Err(erased(&sha256));
+                }
                 return self.decode(move || judge_photo(&sha256, &bytes, &door.photos)).await;
             }
         };

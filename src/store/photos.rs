@@ -183,7 +183,7 @@ impl Store {
 }
 
 /// The answer to whoever asks for, or brings, a photo that was erased.
-fn erased(sha256_hex: &str) -> Error {
+pub(super) fn erased(sha256_hex: &str) -> Error {
     Error::Gone(format!("photo {sha256_hex} was erased by law (已依法删除)"))
 }
 

@@ -29,11 +29,13 @@ pub(super) async fn get_watermarked(
     let sighting = report.sighting;
     actor.may_see(&app, &sighting).await?;
     let photo = photo_of(&sighting, &seq)?;
-    let original = tokio::fs::read(app.store.original_path(&photo.sha256)).await.map_err(Error::from)?;
+    let path = app.store.original_path(&photo.sha256);
     let (place, limits) = (app.place.clone(), app.settings.photos);
     let sha256 = photo.sha256.clone();
     let person = actor.name_of(&app, &sighting.person).await?;
     let make = move || {
+        // Not before its turn: ten who wait must not hold ten photos.
+        let original = std::fs::read(path)?;
         let (person, demo) = (person.as_deref(), report.demo);
         let about = About { place: &place.name, place_notice: &place.notice, demo, person };
         watermark::copy(&original, &limits, &sighting, &photo, &about)

@@ -218,6 +218,26 @@ async fn the_roster_names_who_was_on_duty_and_an_excuse_excuses_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_page_calls_no_excused_window_missed() {
+    let (dir, day) = (tempfile::tempdir().unwrap(), yesterday());
+    let storm = format!(
+        "[[weather]]\nfrom = \"{day}\"\nto = \"{day}\"\nwindows = [\"evening\"]\nreason = \"暴雨\"\n"
+    );
+    let folder = place_with(&storm);
+    let (place, path) = (load::load(folder.path()).unwrap(), folder.path().to_owned());
+    let clock = Clock::simulated(at(day, "20:00"));
+    let service = Service::start_with(dir.path(), place, clock, |s| s.place_dir = Some(path)).await;
+    let page = service.get("/").await.text().to_owned();
+    assert!(page.contains("漏巡 6 段") && page.matches("未巡，有因").count() >= 6, "{page}");
+    std::fs::remove_file(folder.path().join("roster.toml")).unwrap();
+    assert!(
+        service.get("/").await.text().contains("漏巡 12 段"),
+        "without the excuse both windows are missed"
+    );
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_questions_and_bad_waypoints_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start(dir.path()).await;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 
 use crate::cli::jijia;
+use crate::redact::redact;
 use crate::service::{Service, files_under, guard_of, id, jpeg, report, sha256_of, with};
 
 /// What a phone holds: bodies byte for byte, and photos.
@@ -212,6 +213,22 @@ fn the_shell_brings_the_same_archive_and_strict_takes_all_or_nothing() {
     assert!(code == 0 && said.contains("新增 0，已有 4，有误 0"), "{said}");
     let (code, said) = run(data.path(), &["outbox", "none.zip"]);
     assert!(code == 2 && said.contains("none.zip"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_that_was_erased_by_law_does_not_come_back_in_an_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    let phone = Phone::new();
+    bring(&service, &phone.archive(&[])).await;
+    assert_eq!(redact(dir.path(), &["--photo", &sha256_of(&phone.photos[0])]).0, 0);
+    let said = bring(&service, &phone.archive(&[])).await;
+    assert_eq!((&said["known"], &said["refused"]), (&json!(3), &json!(1)));
+    assert_eq!(said["items"][3]["problem"]["code"], "gone", "{said}");
+    let path = saved(dir.path(), &phone.archive(&[]));
+    let (code, words) = run(dir.path(), &["outbox", path.to_str().unwrap(), "--dry-run"]);
+    assert!(code == 1 && words.contains("已依法删除"), "{words}");
+    service.stop().await;
 }
 
 #[test]

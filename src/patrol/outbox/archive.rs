@@ -32,7 +32,13 @@ impl Archive {
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let open = || File::open(path).map(BufReader::new);
         let mut zip = ZipArchive::new(open()?).map_err(|e| wrong(format!("no ZIP that can be read: {e}")))?;
-        check_list(open()?, zip.central_directory_start(), limits)?;
+        let listed = check_list(open()?, zip.central_directory_start(), limits)?;
+        if listed != zip.len() {
+            return Err(wrong(format!(
+                "its list has {listed} members, and {} are found; make it anew",
+                zip.len()
+            )));
+        }
         let (mut names, mut unfolded) = (Vec::new(), 0_u64);
         for n in 0..zip.len() {
             let member = zip.by_index_raw(n).map_err(|e| wrong(e.to_string()))?;
@@ -89,8 +95,9 @@ fn too_large(message: String) -> Error {
     Error::TooLarge { field: "archive".into(), message }
 }
 
-/// Reads the list of members itself: the library keeps one of two that share a name, and which is nobody's choice.
-fn check_list(mut file: BufReader<File>, start: u64, limits: &Limits) -> Result<()> {
+/// Reads the list of members itself, and counts them: the library keeps one of two that share a name, and which is nobody's
+/// choice.
+fn check_list(mut file: BufReader<File>, start: u64, limits: &Limits) -> Result<usize> {
     file.seek(SeekFrom::Start(start))?;
     let mut list = Vec::new();
     file.take(LIST_MAX_BYTES).read_to_end(&mut list)?;
@@ -114,14 +121,15 @@ fn check_list(mut file: BufReader<File>, start: u64, limits: &Limits) -> Result<
     if list.len() as u64 == LIST_MAX_BYTES {
         return Err(too_large(format!("its list of members is longer than {LIST_MAX_BYTES} bytes")));
     }
-    Ok(())
+    Ok(seen.len())
 }
 
 /// Not a plain path below the archive's root, on any system.
 fn leads_elsewhere(name: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(name) else {
         // Chinese systems write names in GBK: only their ASCII can lead anywhere.
-        return name.iter().any(|b| b.is_ascii_control() || *b == b':') || name.starts_with(b"/");
+        let up = name.split(|b| *b == b'/').any(|part| part.is_empty() || part == b"..");
+        return up || name.iter().any(|b| b.is_ascii_control() || *b == b':');
     };
     let plain = |c: Component<'_>| matches!(c, Component::Normal(_));
     text.is_empty()

@@ -118,6 +118,28 @@ fn hostile_archives_are_refused_by_the_name_of_the_member() {
 }
 
 #[test]
+fn names_of_chinese_systems_are_taken_and_lead_nowhere_either() {
+    // 照片 in GBK.
+    for (name, good) in
+        [(&b"\xd5\xd5\xc6\xac.jpg"[..], true), (b"\xd5\xd5/../jpg", false), (b"/\xd5\xd5c.jpg", false)]
+    {
+        let stand_in = "x".repeat(name.len());
+        let (_dir, path) = archive(&[(&stand_in, b"1")]);
+        forge(&path, stand_in.as_bytes(), name);
+        assert_eq!(PhotoArchive::open(&path, LIMITS).is_ok(), good, "{name:?}");
+    }
+}
+
+#[test]
+fn bytes_before_the_archive_hide_no_list() {
+    let (_dir, path) = archive(&[(INDEX, &index(&[], &[], &[])), ("one.txt", b"1"), ("two.txt", b"2")]);
+    forge(&path, b"two.txt", b"one.txt");
+    let bytes = [&b"#!/bin/sh and more"[..], &std::fs::read(&path).unwrap()].concat();
+    std::fs::write(&path, bytes).unwrap();
+    assert!(refused(&path).starts_with("archive: "), "{}", refused(&path));
+}
+
+#[test]
 fn bombs_do_not_unfold() {
     // A million zeros in a thousand bytes, said openly.
     let zeros = vec![0; 1_000_001];
