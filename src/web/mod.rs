@@ -4,6 +4,7 @@ pub mod app;
 pub mod assets;
 mod bundles;
 mod dead_letters;
+pub mod field;
 mod health;
 mod log;
 mod observations;
@@ -48,6 +49,7 @@ fn api() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(reports::add_patrol))
         .routes(routes!(photos::get_photo))
         .routes(routes!(photos::get_preview))
+        .routes(routes!(field::get_field))
         .routes(routes!(observations::add_observations))
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(timeline::list_timeline))
@@ -97,6 +99,7 @@ pub fn router(app: App) -> Router {
         .route("/log/tile/{*path}", get(log::get_tile))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .merge(field::routes())
         .merge(api)
         .merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi()))
         .layer(timeout)

@@ -1,0 +1,197 @@
+// A phone for the tests: a browser with a profile of its own, and a server that can be killed and started again on the
+// same folder and port.
+"use strict";
+const { spawn } = require("child_process");
+const fs = require("fs");
+const net = require("net");
+const os = require("os");
+const path = require("path");
+const { chromium } = require("playwright-core");
+
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+const SCREEN = { width: 360, height: 640 };
+/** Before 3号排口 of the shipped place. */
+const AT = { latitude: 29.39928, longitude: 113.114079, accuracy: 6 };
+const PEOPLE = [{ id: "p-01", name: "李建国" }, { id: "p-02", name: "王秀英" }];
+
+const folder = (name) => fs.mkdtempSync(path.join(os.tmpdir(), `jijia-${name}-`));
+
+async function freePort() {
+  const server = net.createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** `jijia serve` (the binary of JIJIA) on a folder of its own. */
+class Server {
+  static async start() {
+    const server = new Server();
+    server.data = path.join(folder("data"), "data");
+    server.base = `http://127.0.0.1:${await freePort()}`;
+    await server.start();
+    return server;
+  }
+
+  async start() {
+    const env = { ...process.env, JIJIA_DATA_DIR: this.data, JIJIA_SERVER_LISTEN: this.base.slice("http://".length) };
+    this.child = spawn(process.env.JIJIA, ["serve"], { env, stdio: ["ignore", "ignore", "ignore"] });
+    this.ended = new Promise((done) => this.child.once("exit", done));
+    for (let tries = 0; tries < 300; tries += 1) {
+      const answer = await fetch(`${this.base}/livez`).catch(() => null);
+      if (answer && answer.ok) return;
+      await new Promise((done) => { setTimeout(done, 50); });
+    }
+    throw new Error("the server did not start");
+  }
+
+  /** As a power cut does it. */
+  async kill() {
+    this.child.kill("SIGKILL");
+    await this.ended;
+  }
+
+  async json(address) {
+    const answer = await fetch(this.base + address);
+    return answer.ok ? answer.json() : null;
+  }
+
+  async stop() {
+    await this.kill();
+    fs.rmSync(path.dirname(this.data), { recursive: true, force: true });
+  }
+}
+
+/** A phone: its profile stays over restarts. `session` answers where the server has no people yet. */
+class Phone {
+  static async start(base, { lang = "zh", session = {}, init, profile } = {}) {
+    const phone = new Phone();
+    Object.assign(phone, { base, init, lang, faults: [], own: !profile, profile: profile || folder("phone") });
+    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device: { id: "d-1", name: "1号手机", people: PEOPLE }, csrf: "t", ...session };
+    await phone.launch();
+    return phone;
+  }
+
+  async launch() {
+    this.context = await chromium.launchPersistentContext(this.profile, {
+      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS, viewport: SCREEN, hasTouch: true, isMobile: true,
+      deviceScaleFactor: 2, geolocation: AT, permissions: ["geolocation", "camera"], acceptDownloads: true,
+    });
+    if (this.init) await this.context.addInitScript(this.init);
+    await this.context.addInitScript((lang) => localStorage.setItem("jijia.lang", localStorage.getItem("jijia.lang") || lang), this.lang);
+    await this.context.route("**/api/v1/session", (route) => this.answerSession(route));
+    this.page = this.context.pages()[0] || (await this.context.newPage());
+    this.listen(this.page);
+  }
+
+  async answerSession(route) {
+    const { person, pin } = route.request().postDataJSON() || {};
+    if (route.request().method() === "DELETE") {
+      Object.assign(this.session, { state: "out", person: null });
+      return route.fulfill({ status: 204, body: "" });
+    }
+    if (route.request().method() === "POST") {
+      const who = PEOPLE.find((p) => p.id === person);
+      if (pin !== "1234") return route.fulfill({ status: 401, contentType: "application/problem+json", json: { status: 401, detail: "wrong PIN" } });
+      Object.assign(this.session, { state: "in", person: { ...who, role: "patrol" } });
+    }
+    return route.fulfill({ json: { ...this.session, now: new Date().toISOString() } });
+  }
+
+  listen(page) {
+    page.on("pageerror", (error) => this.faults.push(`script: ${error.message}`));
+    page.on("console", (message) => {
+      const network = message.text().startsWith("Failed to load resource");
+      if (["error", "warning"].includes(message.type()) && !network) this.faults.push(`console: ${message.text()}`);
+    });
+    page.on("request", (request) => {
+      const known = [this.base, "data:", "blob:"].some((start) => request.url().startsWith(start));
+      if (!known) this.faults.push(`request: ${request.url()}`);
+    });
+  }
+
+  async open(hash = "") {
+    await this.page.goto(`${this.base}/m${hash}`);
+    await this.page.waitForSelector("#app h1:not(:empty)");
+    return this.page;
+  }
+
+  /** Until the worker has every file. */
+  async installed() {
+    await this.page.waitForFunction(() => navigator.serviceWorker && navigator.serviceWorker.controller);
+  }
+
+  /** From home to the picture tiles, with the fake camera. */
+  async shoot() {
+    await this.page.click("#main");
+    await this.page.waitForFunction(() => {
+      const video = document.querySelector("video");
+      return video && video.videoWidth > 0;
+    });
+    await this.page.waitForSelector(".fix:not(.none)");
+    await this.page.click(".shutter");
+    await this.page.waitForSelector(".pick");
+  }
+
+  /** A report from home on; gives nothing, the queue says it. */
+  async report(kind = "sewage_outflow") {
+    await this.shoot();
+    await this.page.click(`#${kind}`);
+    await this.page.click("#send");
+    await this.page.waitForSelector(".home");
+  }
+
+  /** Begins a patrol: then the large button is the camera. */
+  async walk() {
+    await this.page.click("#main");
+    await this.page.waitForSelector(".walking");
+  }
+
+  /** What the phone keeps: every item and photo, bodies as text, and which hashes still have bytes. */
+  async kept() {
+    return this.page.evaluate(async () => {
+      const db = await new Promise((done, fail) => {
+        const request = indexedDB.open("jijia");
+        request.onsuccess = () => done(request.result);
+        request.onerror = () => fail(request.error);
+      });
+      const all = (store, verb) => new Promise((done) => {
+        const request = db.transaction(store).objectStore(store)[verb]();
+        request.onsuccess = () => done(request.result);
+      });
+      const items = await all("items", "getAll");
+      const photos = await all("photos", "getAll");
+      const bytes = await all("bytes", "getAllKeys");
+      db.close();
+      return { items: items.map((i) => ({ ...i, body: new TextDecoder().decode(i.body) })), photos, bytes };
+    });
+  }
+
+  /** Waits until nothing is left to send. */
+  async delivered(timeout = 60000) {
+    const end = Date.now() + timeout;
+    for (;;) {
+      const { items, photos } = await this.kept();
+      if (items.length > 0 && items.every((i) => i.open === 0)) return { items, photos };
+      if (Date.now() > end) throw new Error(`not delivered: ${JSON.stringify(items.map((i) => i.record))} ${JSON.stringify(photos)}`);
+      await this.page.waitForTimeout(200);
+    }
+  }
+
+  /** The battery falls out: no chance to write anything. */
+  async kill() {
+    const pid = Number(fs.readlinkSync(path.join(this.profile, "SingletonLock")).split("-").pop());
+    const closed = new Promise((done) => this.context.once("close", done));
+    process.kill(pid, "SIGKILL");
+    await closed;
+  }
+
+  async close() {
+    await this.context.close();
+    if (this.own) fs.rmSync(this.profile, { recursive: true, force: true });
+  }
+}
+
+module.exports = { AT, FLAGS, PEOPLE, Phone, SCREEN, Server, folder };
