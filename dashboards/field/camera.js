@@ -1,6 +1,6 @@
 // Camera first: the picture fills the screen, with the stamp that the server's copy will carry and the fix in words.
 
-import { go, h, icon, say, show } from "./dom.js";
+import { go, h, hush, icon, say, show } from "./dom.js";
 import { now } from "./clock.js";
 import { isoDay, second, t } from "./words.js";
 import * as patrol from "./patrol.js";
@@ -17,6 +17,7 @@ const TICK_MS = 500;
 export async function open() {
   const draft = await store.get("draft");
   const view = build();
+  hush();
   show(view.main);
   const stream = await film(view);
   const stop = position.follow("camera", () => tell(view));
@@ -37,7 +38,7 @@ function build() {
   const file = h("input", { type: "file", id: "album", accept: "image/jpeg,image/png,image/*", class: "hide" });
   const fix = h("p", { class: "fix", role: "status" });
   const stamp = h("p", { class: "stamp num" });
-  const ghost = h("img", { class: "ghost", alt: "", hidden: true });
+  const ghost = h("img", { class: "over", alt: "", hidden: true });
   const over = h("button", { type: "button", class: "round", hidden: true, "aria-pressed": "false", "aria-label": t("camera.ghost") },
     icon("layers-2"));
   const shutter = h("button", { type: "button", class: "shutter", "aria-label": t("camera.shutter") });
@@ -79,12 +80,9 @@ function tell({ fix, stamp, ghost, over }) {
   const { sector, outfall } = at ? place.whereabouts(at) : {};
   const ms = Date.now();
   const where = [sector && sector.name, outfall && t("camera.beside", { name: outfall.name })].filter(Boolean).join(t("comma"));
-  const lines = [
-    `${place.place().place} ${where}`,
-    at ? `${at.lat.toFixed(5)}, ${at.lng.toFixed(5)} ±${Math.round(at.accuracy_m)} m` : position.freeze().no_position,
-    session.person().name,
-  ];
-  stamp.replaceChildren(h("b", {}, `${isoDay(ms)} ${second(ms)}`), ...lines.flatMap((line) => [h("br"), line]));
+  const degrees = at ? `${at.lat.toFixed(5)}, ${at.lng.toFixed(5)} ±${Math.round(at.accuracy_m)} m` : position.freeze().no_position;
+  stamp.replaceChildren(h("b", {}, `${isoDay(ms)} ${second(ms)}`), h("span", {}, `${place.place().place} ${where}`),
+    h("span", { class: "where" }, degrees), h("span", {}, session.person().name));
   const earlier = at && place.sameHere(at, at.accuracy_m).map((same) => same.earlier).find((e) => e && e.photo);
   over.hidden = !earlier;
   if (earlier && ghost.dataset.of !== earlier.photo) {

@@ -89,17 +89,21 @@ export function repaint(...content) {
 
 let silence = null;
 
-/** A line at the bottom for a few seconds, read out; with a verb to press. */
-export function say(words, { verb, act, seconds = 5, bad = false } = {}) {
-  const line = document.getElementById("say");
+/** Takes the line away. */
+export function hush() {
   clearTimeout(silence);
-  const hush = () => line.replaceChildren();
+  document.getElementById("say").replaceChildren();
+}
+
+/** A line under the strip for a few seconds, read out; with a verb to press. */
+export function say(words, { verb, act, seconds = 5, bad = false } = {}) {
+  hush();
   const press = () => {
     hush();
     act();
   };
   const button = verb && h("button", { type: "button", onclick: press }, verb);
-  line.replaceChildren(h("p", { class: bad ? "bad" : null }, h("span", {}, words), button || null));
+  document.getElementById("say").replaceChildren(h("p", { class: bad ? "bad" : null }, h("span", {}, words), button || null));
   silence = setTimeout(hush, seconds * 1000);
 }
 

@@ -68,31 +68,31 @@ function notices({ warnings, draft }) {
 }
 
 function today({ now, open, done, walk }) {
-  const { weather, notice } = place.place();
+  const { weather } = place.place();
   const sky = weather.days_without_rain > 0 ? t("weather.dry_days", { n: weather.days_without_rain }) : t(`weather.${weather.state}`);
   // What this phone knows before the server does.
   const mine = new Set([...(walk ? walk.sectors : []), ...[...open, ...done].flatMap((item) => (item.sectors || []))]);
   const windows = place.windowsOf(now);
-  const rows = windows.map((w) => duty(w, now, isNow(w, now) ? mine : new Set()));
   const current = windows.find((w) => now <= w.to_ms);
+  const rows = windows.map((w) => duty(w, now, isNow(w, now) ? mine : new Set(), w === current));
   return h("section", { class: "today" },
     h("h1", {}, longDay(now), h("small", {}, sky)),
-    rows, current ? still(current, now, mine) : h("p", { class: "still" }, windows.length ? t("duty.over") : t("duty.unknown")),
-    notice ? h("p", { class: "notice" }, t("home.notice", { place: place.place().place })) : null);
+    rows, current ? still(current, now, mine) : h("p", { class: "still" }, windows.length ? t("duty.over") : t("duty.unknown")));
 }
 
 const isNow = (w, now) => w.from_ms <= now && now <= w.to_ms;
 const windowName = (w) => t(`window.${w.code}`) || w.name;
 const shortName = (code) => place.nameOf(code).replace(/^岸段/, "").slice(0, 2);
 
-function duty(w, now, mine) {
+function duty(w, now, mine, current) {
   const boxes = w.sectors.map(({ code, walked }) => {
     const done = walked || mine.has(code);
     const words = done ? t("duty.walked") : t(now < w.from_ms ? "duty.waiting" : now <= w.to_ms ? "duty.open" : "duty.missed");
     return h("li", { class: done ? "y" : now < w.from_ms ? "w" : null },
       h("span", { "aria-hidden": "true" }, shortName(code)), h("span", { class: "hide" }, `${place.nameOf(code)} ${words}`));
   });
-  return h("div", { class: `win${now < w.from_ms ? " off" : ""}` }, h("b", {}, windowName(w)),
+  const when = current ? " now" : now < w.from_ms ? " off" : "";
+  return h("div", { class: `win${when}` }, h("b", {}, windowName(w)),
     h("span", { class: "num" }, `${minute(w.from_ms)}–${minute(w.to_ms)}`), h("ul", { class: "seg" }, boxes));
 }
 
@@ -102,9 +102,8 @@ function still(w, now, mine) {
   if (now < w.from_ms) return h("p", { class: "still" }, t("duty.begins", { name: windowName(w), time: minute(w.from_ms) }));
   if (left.length === 0) return h("p", { class: "still" }, t("duty.done", { name: windowName(w) }));
   const minutes = Math.ceil((w.to_ms - now) / 60000);
-  const names = left.length === w.sectors.length ? t("duty.all", { n: left.length })
-    : left.slice(0, 3).map((s) => place.nameOf(s.code)).join(t("comma"));
-  return h("p", { class: "still" }, t("duty.left", { n: left.length }), h("b", {}, names), t("comma_wide"), t("duty.time", { n: minutes }));
+  const names = left.length > 2 ? t("duty.stretches", { n: left.length }) : left.map((s) => place.nameOf(s.code)).join(t("comma"));
+  return h("p", { class: "still" }, t("duty.left"), h("b", {}, names), t("comma_wide"), t("duty.time", { n: minutes }));
 }
 
 function next(walk) {

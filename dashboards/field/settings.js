@@ -2,6 +2,7 @@
 // drawn.
 
 import { h, show } from "./dom.js";
+import { place } from "./place.js";
 import { strip } from "./strip.js";
 import { speak, t } from "./words.js";
 import * as store from "./store.js";
@@ -59,7 +60,8 @@ export async function open() {
     h("label", { class: "check" }, h("input", { type: "checkbox", checked: keepOriginal, onchange: flip }), h("span", {}, t("settings.original"))),
     h("p", { class: "calm" }, t("settings.original_words")),
     h("h2", {}, t("settings.install")), h("p", { class: "calm" }, t("settings.install_words")),
-    h("h2", {}, t("settings.privacy")), h("p", { class: "calm" }, t("settings.privacy_words"))));
+    h("h2", {}, t("settings.privacy")), h("p", { class: "calm" }, t("settings.privacy_words")),
+    place().notice ? h("p", { class: "calm" }, t("settings.notice", { place: place().place })) : null));
   const again = focused && document.getElementById(focused);
   if (again) again.focus({ preventScroll: true });
 }
