@@ -19,13 +19,14 @@ export async function open() {
   const view = build();
   hush();
   show(view.main);
-  const stream = await film(view);
+  const fromAlbum = () => take(view, draft, photo.fromFile(view.file.files[0], settings.original()));
+  view.shutter.addEventListener("click", () => shoot(view, draft));
+  view.file.addEventListener("change", () => view.file.files[0] && fromAlbum());
+  view.without.addEventListener("click", () => withoutPhoto(draft));
   const stop = position.follow("camera", () => tell(view));
   const ticking = setInterval(() => tell(view), TICK_MS);
   tell(view);
-  view.shutter.addEventListener("click", () => shoot(view, draft));
-  view.file.addEventListener("change", () => view.file.files[0] && take(view, draft, photo.fromFile(view.file.files[0], settings.original())));
-  view.without.addEventListener("click", () => withoutPhoto(draft));
+  const stream = await film(view);
   return () => {
     stop();
     clearInterval(ticking);

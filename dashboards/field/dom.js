@@ -37,14 +37,25 @@ export function needle(degrees) {
   return svg;
 }
 
-/** A picture from bytes kept on the phone; the address is given back when it has been drawn. */
-export function photo(bytes, name, words) {
-  const image = h("img", { class: name, alt: words || "" });
-  const address = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
-  image.addEventListener("load", () => URL.revokeObjectURL(address));
-  image.addEventListener("error", () => URL.revokeObjectURL(address));
-  image.src = address;
-  return image;
+/** Addresses of pictures that are kept on the phone as bytes, while a screen shows them. */
+export class Pictures {
+  constructor() {
+    this.addresses = new Map();
+  }
+
+  /** The picture under `key`. */
+  image(key, bytes, words) {
+    if (!this.addresses.has(key)) {
+      this.addresses.set(key, URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })));
+    }
+    return h("img", { src: this.addresses.get(key), alt: words || "" });
+  }
+
+  /** Gives the bytes back. */
+  drop() {
+    this.addresses.forEach((address) => URL.revokeObjectURL(address));
+    this.addresses.clear();
+  }
 }
 
 /** Shows a screen, and puts the reader at its heading. */
@@ -71,6 +82,33 @@ window.addEventListener("pointerdown", () => { pressed = true; }, true);
 window.addEventListener("pointerup", lifted, true);
 window.addEventListener("pointercancel", lifted, true);
 
+/** Runs `work` one at a time; called meanwhile, once more at the end. */
+export function inTurn(work) {
+  let busy = false;
+  let stale = false;
+  return async () => {
+    stale = true;
+    if (busy) return;
+    busy = true;
+    try {
+      while (stale) {
+        stale = false;
+        await work();
+      }
+    } finally {
+      busy = false;
+    }
+  };
+}
+
+/** Lines of a list that stayed as they were stay the very same elements: their pictures are not drawn again. */
+function keepLines(from, content) {
+  for (const fresh of content.flatMap((c) => Array.from(c.querySelectorAll("[data-id]")))) {
+    const old = from.querySelector(`[data-id="${fresh.dataset.id}"]`);
+    if (old && old.outerHTML === fresh.outerHTML) fresh.replaceWith(old);
+  }
+}
+
 /**
  * The same screen with newer facts. Nothing is exchanged under a finger, nothing where nothing has changed, and the focus
  * stays where it is, by id.
@@ -82,7 +120,10 @@ export function repaint(...content) {
   const fresh = content.map((c) => c.outerHTML).join("");
   if (fresh === app.innerHTML) return;
   const { id } = document.activeElement || {};
+  const scrolled = app.querySelector(".screen") ? app.querySelector(".screen").scrollTop : 0;
+  keepLines(app, content);
   app.replaceChildren(...content);
+  if (scrolled > 0) app.querySelector(".screen").scrollTop = scrolled;
   const again = id && document.getElementById(id);
   if (again) again.focus({ preventScroll: true });
 }

@@ -1,6 +1,6 @@
 // 巡湖首页: today's duty, the next waypoint, what has reached the server, and one large button.
 
-import { go, h, icon, needle, repaint, say, show } from "./dom.js";
+import { go, h, icon, inTurn, needle, repaint, say, show } from "./dom.js";
 import { homeStrip } from "./strip.js";
 import { isoDay, longDay, metres, minute, second, shortDay, t } from "./words.js";
 import * as health from "./health.js";
@@ -18,21 +18,22 @@ const BEIJING_MS = 8 * 3600000;
 export async function open() {
   const person = session.person();
   const walk = await patrol.current(person);
-  let shown = 0;
-  const draw = async () => {
-    const mine = (shown += 1);
+  let paint = show;
+  const draw = inTurn(async () => {
     const seen = await look(person);
-    // A newer drawing has begun meanwhile; it shows what is newest.
-    if (mine === shown) (mine === 1 ? show : repaint)(...picture(person, seen));
-  };
+    paint(...screen(person, seen));
+    if (paint === show) paint = repaint;
+  });
   if (walk && !walk.paused && !patrol.isAbandoned(walk)) patrol.track(person, draw);
-  const stops = [store.watch(draw), () => clearInterval(ticking), () => network("removeEventListener", draw)];
   const ticking = setInterval(draw, TICK_MS);
+  const unwatch = store.watch(draw);
   network("addEventListener", draw);
   await draw();
   return () => {
-    shown = -1;
-    stops.forEach((stop) => stop());
+    paint = () => undefined;
+    unwatch();
+    clearInterval(ticking);
+    network("removeEventListener", draw);
   };
 }
 
@@ -51,7 +52,7 @@ async function look(person) {
   return { now, walk, open, done, draft, warnings };
 }
 
-function picture(person, seen) {
+function screen(person, seen) {
   const { walk } = seen;
   const abandoned = walk && patrol.isAbandoned(walk);
   const main = h("main", { class: `screen below home${walk && !abandoned ? " walking" : ""}` },

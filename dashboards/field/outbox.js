@@ -1,6 +1,6 @@
 // 待上传: every item with the state of its parts in words, icon and colour. Hundreds are drawn in slices.
 
-import { h, icon, photo, picture, repaint, say, show } from "./dom.js";
+import { Pictures, h, icon, inTurn, picture, repaint, say, show } from "./dom.js";
 import { dayOf } from "./home.js";
 import { strip } from "./strip.js";
 import { second, t } from "./words.js";
@@ -13,22 +13,13 @@ const SLICE = 12;
 
 /** Opens the screen; gives the way to leave it. */
 export async function open() {
+  const pictures = new Pictures();
   let slices = 1;
   let left = false;
-  let busy = false;
-  let stale = false;
-  // One drawing at a time, and the newest facts at the end of it.
-  const draw = async () => {
-    stale = true;
-    if (busy) return;
-    busy = true;
-    while (stale && !left) {
-      stale = false;
-      const seen = await look(slices * SLICE);
-      if (!left) repaint(strip(t("outbox.title")), picture_of(seen, onMore));
-    }
-    busy = false;
-  };
+  const draw = inTurn(async () => {
+    const seen = await look(slices * SLICE);
+    if (!left) repaint(strip(t("outbox.title")), screen(seen, pictures, onMore));
+  });
   const onMore = () => {
     slices += 1;
     draw();
@@ -39,6 +30,7 @@ export async function open() {
   return () => {
     left = true;
     stops.forEach((stop) => stop());
+    pictures.drop();
   };
 }
 
@@ -56,9 +48,9 @@ async function row(id) {
   return { item, photos, thumb };
 }
 
-function picture_of({ items, open, others, more }, onMore) {
+function screen({ items, open, others, more }, pictures, onMore) {
   const now = send.isSending() ? t("outbox.sending") : t("outbox.send");
-  const list = items.map(line);
+  const list = items.map((item) => line(item, pictures));
   return h("main", { class: "screen below outbox" },
     h("h2", { class: "pad" }, t("outbox.waiting"), " ", h("b", { class: "num" }, open)),
     others.map(unended), items.length === 0 ? h("p", { class: "empty" }, t("outbox.empty")) : h("ul", { class: "items" }, list),
@@ -68,11 +60,11 @@ function picture_of({ items, open, others, more }, onMore) {
       open > 0 ? h("button", { type: "button", id: "export", class: "exp", onclick: rescue }, icon("file-archive"), t("outbox.export")) : null));
 }
 
-function line({ item, photos, thumb }) {
+function line({ item, photos, thumb }, pictures) {
   const { id, what, where, made, person, record } = item;
   const needs = record.state === "needs" || photos.some((p) => p && p.state === "needs");
   return h("li", { class: needs ? "need" : null, "data-id": id },
-    h("div", { class: "tn" }, thumb ? photo(thumb) : picture(what)),
+    h("div", { class: "tn" }, thumb ? pictures.image(id, thumb) : picture(what)),
     h("div", {}, h("b", {}, `${where} ${t(`kind.${what}`)}`),
       h("p", { class: "t" }, h("span", { class: "num" }, dayOf(made.ms, Date.now())), ` ${person.name}`),
       states(item, photos), needs ? verbs(item, photos) : null));

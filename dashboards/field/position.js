@@ -17,7 +17,8 @@ let reason = "waiting";
 let watching = null;
 
 function took({ coords, timestamp }) {
-  const old_ms = Math.min(Math.max(0, Date.now() - timestamp), 3600000);
+  // `timestamp` may be the satellites' and `now` a wrong clock's: it is believed as far as an old fix was allowed.
+  const old_ms = Math.min(Math.max(0, Date.now() - timestamp), OPTIONS.maximumAge);
   fix = {
     lng: coords.longitude, lat: coords.latitude, accuracy_m: coords.accuracy, taken_ms: performance.now() - old_ms,
   };

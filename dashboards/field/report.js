@@ -1,6 +1,6 @@
 // 看到了什么: four pictures, perhaps 同一处, and send. All else may be left out.
 
-import { go, h, icon, photo, picture, say, show } from "./dom.js";
+import { Pictures, go, h, icon, picture, say, show } from "./dom.js";
 import { iso, now, uuid } from "./clock.js";
 import { ago, metres, minute, t } from "./words.js";
 import * as form from "./form.js";
@@ -14,13 +14,15 @@ import * as store from "./store.js";
 const KINDS = ["sewage_outflow", "water_hyacinth", "other", "nothing_found"];
 const PHOTOS_MAX = 20;
 
+const pictures = new Pictures();
+
 /** Opens the screen with the draft; without one there is nothing to say. */
 export async function open() {
   const draft = await store.get("draft");
   if (!draft) return go("home");
   const thumbs = await Promise.all(draft.photos.map((p) => store.getThumb(p.sha256)));
   paint(draft, thumbs);
-  return undefined;
+  return () => pictures.drop();
 }
 
 /** Every choice is kept at once: a crash costs none. */
@@ -54,7 +56,7 @@ function head(draft, thumbs) {
   };
   const count = draft.photos.length > 1 ? h("b", { class: "count num" }, draft.photos.length) : null;
   return h("header", { class: "mini" },
-    h("div", { class: "tn" }, newest ? photo(newest, "", t("report.photo")) : icon(draft.photos.length ? "image" : "x"), count),
+    h("div", { class: "tn" }, newest ? pictures.image(thumbs.length, newest, t("report.photo")) : icon(draft.photos.length ? "image" : "x"), count),
     h("div", { class: "words" }, h("h1", {}, t("report.what")),
       h("p", { class: "num" }, `${minute(draft.made.ms)} ${position.words(draft.frozen)}`)),
     h("div", { class: "verbs" },

@@ -75,6 +75,8 @@ export async function send(how) {
   const renewal = setInterval(() => store.lease(holder, LEASE_MS), LEASE_MS / 4);
   try {
     if (await store.lease(holder, LEASE_MS)) await rounds();
+    // Another tab sends, or one that was killed has left its lease.
+    else setTimeout(send, LEASE_MS);
     failures = 0;
   } catch (error) {
     if (!(error instanceof Unreachable) && !(error instanceof Refused)) throw error;

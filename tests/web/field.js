@@ -9,7 +9,7 @@ const { people } = require("./field_people.js");
 const { queue } = require("./field_queue.js");
 
 const [base, pictures] = process.argv.slice(2);
-const only = process.env.JIJIA_ONLY;
+const only = process.env.FIELD_ONLY;
 if (!base || !process.env.JIJIA) {
   console.error("usage: JIJIA=path/to/jijia node field.js http://127.0.0.1:PORT [folder]");
   process.exit(2);
@@ -21,7 +21,7 @@ function say(ok, what) {
   console.log(`${ok ? "ok  " : "FAIL"} ${what}`);
 }
 
-/** One test: what it throws is its failure, and the next goes on. JIJIA_ONLY runs those whose name holds it. */
+/** One test: what it throws is its failure, and the next goes on. FIELD_ONLY runs those whose name holds it. */
 async function test(name, run) {
   if (only && !name.includes(only)) return;
   const start = Date.now();
@@ -34,7 +34,8 @@ async function test(name, run) {
 }
 
 async function main() {
-  for (const part of [queue, faults, people, looks]) await part(test, base, pictures);
+  const parts = { queue, faults, people, looks };
+  for (const part of Object.values(parts)) await part(test, base, pictures);
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);
   process.exit(count.failed === 0 ? 0 : 1);
 }

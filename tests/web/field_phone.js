@@ -135,6 +135,22 @@ class Phone {
     await this.page.waitForSelector(".pick");
   }
 
+  /** A photo of 12 megapixels as a phone's camera makes it: detail everywhere, a few megabytes. */
+  async photo12() {
+    const bytes = await this.page.evaluate(async () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [4000, 3000];
+      const pen = canvas.getContext("2d");
+      for (let n = 0; n < 20000; n += 1) {
+        pen.fillStyle = `hsl(${(n * 47) % 360} ${30 + (n % 50)}% ${20 + (n % 60)}%)`;
+        pen.fillRect((n * 7919) % 4000, (n * 104729) % 3000, 10 + (n % 90), 10 + ((n * 3) % 70));
+      }
+      const blob = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.92); });
+      return Array.from(new Uint8Array(await blob.arrayBuffer()));
+    });
+    return Buffer.from(bytes);
+  }
+
   /** A report from home on; gives nothing, the queue says it. */
   async report(kind = "sewage_outflow") {
     await this.shoot();
