@@ -114,6 +114,8 @@ async function begun() {
 async function take(view, draft, packing) {
   view.busy.hidden = false;
   view.shutter.disabled = true;
+  // The picture has been taken; a moving one would take the time that packing needs.
+  view.video.pause();
   const base = draft || (await begun());
   try {
     const taken = await packing;
@@ -125,6 +127,7 @@ async function take(view, draft, packing) {
     // Nothing was kept, and that is what is said.
     view.busy.hidden = true;
     view.shutter.disabled = false;
+    view.video.play().catch(() => undefined);
     say(t(error.name === "QuotaExceededError" ? "trouble.full" : "trouble.photo"), { bad: true, seconds: 15 });
   }
 }

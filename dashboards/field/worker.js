@@ -14,10 +14,13 @@ async function isIdle() {
 /** Without a worker the app works, but not offline. */
 export async function start() {
   if (!navigator.serviceWorker) return;
-  const known = Boolean(navigator.serviceWorker.controller);
+  let controlled = Boolean(navigator.serviceWorker.controller);
   const registration = await navigator.serviceWorker.register("/m/sw.js", { scope: "/m" });
-  // The first worker takes this page as it is; a later one brings other files.
-  navigator.serviceWorker.addEventListener("controllerchange", () => known && window.location.reload());
+  navigator.serviceWorker.addEventListener("controllerchange", () => {
+    // The first worker takes this page as it is; a later one brings other files.
+    if (controlled) window.location.reload();
+    controlled = true;
+  });
   setInterval(async () => {
     if (registration.waiting && (await isIdle())) registration.waiting.postMessage("take over");
   }, LOOK_MS);

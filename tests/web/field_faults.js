@@ -256,11 +256,11 @@ async function setBack(phone, server) {
   const page = await phone.open();
   await phone.installed();
   await phone.walk();
-  await phone.context.setOffline(true);
+  await phone.offline(true);
   const before = Date.now();
   await phone.report();
   await skew(page, -DAY_MS);
-  await phone.context.setOffline(false);
+  await phone.offline(false);
   const after = await phone.delivered();
   await arrived(server, after);
   await seenRightly(server, after, before);
@@ -292,12 +292,12 @@ async function twoTabs(phone, server) {
   await other.goto(`${phone.base}/m#outbox`);
   await other.waitForSelector("#now");
   await phone.page.bringToFront();
-  await phone.context.setOffline(true);
+  await phone.offline(true);
   for (let n = 0; n < 3; n += 1) await phone.report("other");
   // What was tried without a network does not count.
   await phone.page.waitForTimeout(5500);
   posts = 0;
-  await phone.context.setOffline(false);
+  await phone.offline(false);
   await Promise.all([phone.page, other].map((page) => page.evaluate(() => window.dispatchEvent(new Event("online")))));
   const after = await phone.delivered();
   await arrived(server, after);

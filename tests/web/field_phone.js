@@ -86,7 +86,14 @@ class Phone {
     this.listen(this.page);
   }
 
+  /** Takes the network away, or gives it back; also from what is answered in the server's place. */
+  async offline(is) {
+    this.isOffline = is;
+    await this.context.setOffline(is);
+  }
+
   async answerSession(route) {
+    if (this.isOffline) return route.abort();
     const { person, pin } = route.request().postDataJSON() || {};
     if (route.request().method() === "DELETE") {
       Object.assign(this.session, { state: "out", person: null });
@@ -149,6 +156,36 @@ class Phone {
       return Array.from(new Uint8Array(await blob.arrayBuffer()));
     });
     return Buffer.from(bytes);
+  }
+
+  /** Puts `n` reports with photos into the queue, by the app's own store: what would take a finger minutes. */
+  async seed(n) {
+    await this.page.evaluate(async (count) => {
+      const store = await import("/m/store.js");
+      const clock = await import("/m/clock.js");
+      const { sha256 } = await import("/m/photo.js");
+      const person = await store.get("person");
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [160, 160];
+      const pen = canvas.getContext("2d");
+      for (let k = 0; k < count; k += 1) {
+        pen.fillStyle = `hsl(${(k * 37) % 360} 60% 50%)`;
+        pen.fillRect(0, 0, 160, 160);
+        pen.fillStyle = "#fff";
+        pen.fillText(String(k) + Math.random(), 20, 80);
+        const blob = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.8); });
+        const bytes = await blob.arrayBuffer();
+        const hash = await sha256(bytes);
+        const made = { ...clock.now(), counter_ms: -60000 };
+        const id = clock.uuid();
+        const frozen = { position: { lng: 113.114079, lat: 29.39928, crs: "wgs84", accuracy_m: 6, source: "device" } };
+        const body = { id, kind: "other", ...frozen, observed_at: clock.iso(made.ms), person, photos: [hash] };
+        await store.keepPhoto({ sha256: hash, bytes, thumb: bytes }, { photos: [] });
+        const item = { id, kind: "report", what: "other", where: "3号排口", person, made, sectors: [], photos: [hash] };
+        const photo = { sha256: hash, size: bytes.byteLength, type: "image/jpeg" };
+        await store.addItem({ ...item, body: new TextEncoder().encode(JSON.stringify(body)) }, [photo], "draft");
+      }
+    }, n);
   }
 
   /** A report from home on; gives nothing, the queue says it. */

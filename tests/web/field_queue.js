@@ -49,7 +49,7 @@ async function offlineToReceipt(phone, server) {
   const page = await phone.open();
   await phone.installed();
   await phone.walk();
-  await phone.context.setOffline(true);
+  await phone.offline(true);
   await phone.report();
   await page.click("#tile-outbox");
   await page.waitForSelector(".items .saved");
@@ -60,7 +60,7 @@ async function offlineToReceipt(phone, server) {
   assert.equal(body.position.crs, "wgs84");
   assert.equal(body.position.source, "device");
   assert.equal(body.person.id, "p-01");
-  await phone.context.setOffline(false);
+  await phone.offline(false);
   await page.waitForFunction(() => document.querySelector(".items .sent"));
   const after = await phone.delivered();
   assert.equal(after.items[0].body, kept.body, "the bytes that were frozen");
@@ -175,7 +175,7 @@ async function exported(phone) {
   const page = await phone.open();
   await phone.installed();
   await phone.walk();
-  await phone.context.setOffline(true);
+  await phone.offline(true);
   await phone.report("sewage_outflow");
   await phone.report("water_hyacinth");
   await page.click("#tile-outbox");
