@@ -43,7 +43,12 @@ export class Pictures {
     this.addresses = new Map();
   }
 
-  /** The picture under `key`. */
+  /** Is there one under `key`? */
+  has(key) {
+    return this.addresses.has(key);
+  }
+
+  /** The picture under `key`; its bytes are asked for once. */
   image(key, bytes, words) {
     if (!this.addresses.has(key)) {
       this.addresses.set(key, URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })));
@@ -82,7 +87,10 @@ window.addEventListener("pointerdown", () => { pressed = true; }, true);
 window.addEventListener("pointerup", lifted, true);
 window.addEventListener("pointercancel", lifted, true);
 
-/** Runs `work` one at a time; called meanwhile, once more at the end. */
+/** A screen is not drawn anew more often, ms: a queue on its way out changes many times a second. */
+const REST_MS = 300;
+
+/** Runs `work` one at a time and with a rest between; called meanwhile, once more at the end. */
 export function inTurn(work) {
   let busy = false;
   let stale = false;
@@ -94,6 +102,7 @@ export function inTurn(work) {
       while (stale) {
         stale = false;
         await work();
+        if (stale) await new Promise((done) => { setTimeout(done, REST_MS); });
       }
     } finally {
       busy = false;

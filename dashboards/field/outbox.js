@@ -17,7 +17,7 @@ export async function open() {
   let slices = 1;
   let left = false;
   const draw = inTurn(async () => {
-    const seen = await look(slices * SLICE);
+    const seen = await look(slices * SLICE, pictures);
     if (!left) repaint(strip(t("outbox.title")), screen(seen, pictures, onMore));
   });
   const onMore = () => {
@@ -34,17 +34,17 @@ export async function open() {
   };
 }
 
-async function look(most) {
+async function look(most, pictures) {
   const [ids, open, walks] = await Promise.all([store.listIds(), store.countOpen(), patrol.listOpen()]);
-  const items = await Promise.all(ids.slice(0, most).map(row));
+  const items = await Promise.all(ids.slice(0, most).map((id) => row(id, pictures)));
   const others = walks.filter((w) => patrol.isAbandoned(w) || w.person.id !== session.person().id);
   return { items, open, others, more: ids.length - items.length };
 }
 
-async function row(id) {
+async function row(id, pictures) {
   const item = await store.getItem(id);
   const photos = await Promise.all(item.photos.map(store.getPhoto));
-  const thumb = item.photos.length > 0 ? await store.getThumb(item.photos[0]) : null;
+  const thumb = item.photos.length > 0 && !pictures.has(id) ? await store.getThumb(item.photos[0]) : null;
   return { item, photos, thumb };
 }
 
@@ -64,7 +64,7 @@ function line({ item, photos, thumb }, pictures) {
   const { id, what, where, made, person, record } = item;
   const needs = record.state === "needs" || photos.some((p) => p && p.state === "needs");
   return h("li", { class: needs ? "need" : null, "data-id": id },
-    h("div", { class: "tn" }, thumb ? pictures.image(id, thumb) : picture(what)),
+    h("div", { class: "tn" }, thumb || pictures.has(id) ? pictures.image(id, thumb) : picture(what)),
     h("div", {}, h("b", {}, `${where} ${t(`kind.${what}`)}`),
       h("p", { class: "t" }, h("span", { class: "num" }, dayOf(made.ms, Date.now())), ` ${person.name}`),
       states(item, photos), needs ? verbs(item, photos) : null));

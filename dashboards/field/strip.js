@@ -17,8 +17,8 @@ export function network() {
 /** Home's strip. */
 export function homeStrip() {
   const who = session.person();
-  const person = h("button", { type: "button", class: "who", onclick: () => go("people"), "aria-label": t("home.who", { name: who.name }) },
-    h("b", { "aria-hidden": "true" }, Array.from(who.name).pop()), h("span", {}, who.name));
+  const person = h("button", { type: "button", class: "who", onclick: () => go("people") },
+    h("b", { "aria-hidden": "true" }, Array.from(who.name).pop()), h("span", {}, who.name), h("span", { class: "hide" }, t("home.who")));
   const gear = h("button", { type: "button", class: "gear", onclick: () => go("settings"), "aria-label": t("settings.title") },
     icon("settings"));
   return h("header", { class: "strip" }, person, network(), gear);

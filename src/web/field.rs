@@ -170,9 +170,21 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 13] = [
-        "kind.", "window.", "weather.", "fix.", "no_fix.", "state.", "ask.", "guide.", "flow.", "colour.", "odour.",
-        "floatables.", "growth.",
+    const MADE: [&str; 14] = [
+        "kind.",
+        "window.",
+        "weather.",
+        "fix.",
+        "no_fix.",
+        "state.",
+        "ask.",
+        "guide.",
+        "flow.",
+        "colour.",
+        "odour.",
+        "floatables.",
+        "growth.",
+        "settings.",
     ];
 
     /// The keys in `t("…")`; not what ends in t (`get("…")`).
@@ -180,7 +192,10 @@ mod tests {
         let calls = scripts.match_indices("t(\"").filter(|(at, _)| {
             !scripts[..*at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_'))
         });
-        calls.filter_map(|(at, mark)| scripts[at + mark.len()..].split_once('"')).map(|p| p.0.to_owned()).collect()
+        calls
+            .filter_map(|(at, mark)| scripts[at + mark.len()..].split_once('"'))
+            .map(|p| p.0.to_owned())
+            .collect()
     }
 
     #[test]

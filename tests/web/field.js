@@ -29,7 +29,7 @@ async function test(name, run) {
     await run();
     say(true, `${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
   } catch (error) {
-    say(false, `${name}\n       ${String(error.stack || error).split("\n").slice(0, 6).join("\n       ")}`);
+    say(false, `${name}\n       ${String(error.stack || error).split("\n").slice(0, 12).join("\n       ")}`);
   }
 }
 

@@ -206,7 +206,7 @@ async function full(phone, server) {
   await phone.walk();
   const set = (on) => page.evaluate((value) => { window.isFull = value; }, on);
   await page.click("#main");
-  await page.waitForFunction(() => document.querySelector("video").videoWidth > 0);
+  await phone.filming();
   await set(true);
   await page.click(".shutter");
   await page.waitForSelector("#say .bad");

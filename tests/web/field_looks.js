@@ -31,7 +31,7 @@ async function tour(phone, look) {
   await page.waitForSelector("#next.here");
   await look("walking");
   await page.click("#main");
-  await page.waitForFunction(() => document.querySelector("video").videoWidth > 0);
+  await phone.filming();
   await page.waitForSelector(".fix.good");
   await look("camera");
   await page.click(".shutter");
@@ -92,7 +92,8 @@ async function look(base, pictures, [lang, size, theme, zoom = "100"]) {
       fs.mkdirSync(pictures, { recursive: true });
       await phone.page.screenshot({ path: path.join(pictures, `field-${lang}-${size}-${theme}-${zoom}-${name}.png`) });
     });
-    assert.deepEqual([...said, ...phone.faults], []);
+    const all = [...said, ...phone.faults];
+    if (all.length > 0) throw all.join("\n");
   } finally {
     await phone.close();
   }
@@ -157,7 +158,7 @@ async function saving(phone) {
   const times = [];
   for (let n = 0; n < 3; n += 1) {
     await page.click("#main");
-    await page.waitForFunction(() => document.querySelector("video").videoWidth > 0);
+    await phone.filming();
     const quick = await slow(phone);
     await page.evaluate(() => {
       const until = (is, name) => new MutationObserver((changes, observer) => {
@@ -242,7 +243,7 @@ async function keyboard(phone) {
   await press("#main");
   await page.waitForSelector(".walking");
   await press("#main");
-  await page.waitForFunction(() => document.querySelector("video") && document.querySelector("video").videoWidth > 0);
+  await phone.filming();
   await press(".shutter");
   await page.waitForSelector(".pick");
   await press("#other");

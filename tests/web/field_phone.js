@@ -121,7 +121,7 @@ class Phone {
 
   async open(hash = "") {
     await this.page.goto(`${this.base}/m${hash}`);
-    await this.page.waitForSelector("#app h1:not(:empty)");
+    await this.page.waitForSelector("#app main:not(.calm)");
     return this.page;
   }
 
@@ -130,13 +130,18 @@ class Phone {
     await this.page.waitForFunction(() => navigator.serviceWorker && navigator.serviceWorker.controller);
   }
 
-  /** From home to the picture tiles, with the fake camera. */
-  async shoot() {
-    await this.page.click("#main");
+  /** Until the camera shows something. */
+  async filming() {
     await this.page.waitForFunction(() => {
       const video = document.querySelector("video");
       return video && video.videoWidth > 0;
     });
+  }
+
+  /** From home to the picture tiles, with the fake camera. */
+  async shoot() {
+    await this.page.click("#main");
+    await this.filming();
     await this.page.waitForSelector(".fix:not(.none)");
     await this.page.click(".shutter");
     await this.page.waitForSelector(".pick");
@@ -226,7 +231,8 @@ class Phone {
   async delivered(timeout = 60000) {
     const end = Date.now() + timeout;
     for (;;) {
-      const { items, photos } = await this.kept();
+      const open = await this.page.evaluate(() => import("/m/store.js").then((store) => store.countOpen()));
+      const { items, photos } = open === 0 || Date.now() > end ? await this.kept() : { items: [] };
       if (items.length > 0 && items.every((i) => i.open === 0)) return { items, photos };
       if (Date.now() > end) throw new Error(`not delivered: ${JSON.stringify(items.map((i) => i.record))} ${JSON.stringify(photos)}`);
       await this.page.waitForTimeout(200);
