@@ -12,6 +12,8 @@ import * as settings from "./settings.js";
 import * as store from "./store.js";
 
 const TICK_MS = 500;
+/** A file this young was taken here and now, with the phone's own camera. */
+const FRESH_MS = 120000;
 
 /** Opens the screen; gives the way to leave it. */
 export async function open() {
@@ -19,7 +21,7 @@ export async function open() {
   const view = build();
   hush();
   show(view.main);
-  const fromAlbum = () => take(view, draft, photo.fromFile(view.file.files[0], settings.original()));
+  const fromAlbum = () => take(view, draft, photo.fromFile(view.file.files[0], settings.original()), view.file.files[0]);
   view.shutter.addEventListener("click", () => shoot(view, draft));
   view.file.addEventListener("change", () => view.file.files[0] && fromAlbum());
   view.without.addEventListener("click", () => withoutPhoto(draft));
@@ -110,16 +112,23 @@ async function begun() {
   };
 }
 
+/** An old photo of the album has its own time, and nobody knows where the phone was then. */
+function dated(begin, { lastModified }) {
+  const { made } = begin;
+  if (made.ms - lastModified < FRESH_MS) return begin;
+  return { ...begin, made: { ...made, ms: lastModified }, frozen: { no_position: t("no_fix.album") }, waypoint: null };
+}
+
 /** Another photo of the same draft keeps the draft's time and fix. */
-async function take(view, draft, packing) {
+async function take(view, draft, packing, file) {
   view.busy.hidden = false;
   view.shutter.disabled = true;
   // The picture has been taken; a moving one would take the time that packing needs.
   view.video.pause();
-  const base = draft || (await begun());
+  const begin = draft || (await begun());
+  const base = file && !draft ? dated(begin, file) : begin;
   try {
-    const taken = await packing;
-    const { bytes, thumb, ...known } = taken;
+    const { bytes, thumb, ...known } = await packing;
     const photos = [...base.photos.filter((p) => p.sha256 !== known.sha256), known];
     await store.keepPhoto({ sha256: known.sha256, bytes, thumb }, { ...base, photos });
     go("report");

@@ -19,6 +19,7 @@ const LONGEST_MS = 23.9 * 3600000;
 
 const key = (person) => `patrol.${person.id}`;
 let stop = null;
+let awake = null;
 
 /** The patrol of this person, or null. */
 export const current = async (person) => (await store.get(key(person))) || null;
@@ -55,12 +56,20 @@ export function track(person, listener) {
     const patrol = await change(person, (p) => step(p, position.freeze()));
     if (patrol) listener(patrol);
   });
+  stayAwake();
+}
+
+/** A screen that goes dark ends the track; where the browser cannot hold it, the words on the screen must do. */
+async function stayAwake() {
+  if (!navigator.wakeLock || document.visibilityState !== "visible") return;
+  awake = await navigator.wakeLock.request("screen").catch(() => null);
 }
 
 /** Stops following; the patrol goes on. */
 export function untrack() {
   if (stop) stop();
-  stop = null;
+  if (awake) awake.release();
+  [stop, awake] = [null, null];
 }
 
 function step(patrol, { position: at }) {
@@ -100,6 +109,11 @@ export function reach(person, spot, at, photo) {
     const rest = p.waypoints.filter((w) => w.code !== spot.code);
     return { waypoints: [...rest, point], last_ms: Date.now(), sectors: walked(p, there) };
   });
+}
+
+/** The report by which a waypoint was reached was taken back. */
+export function forget(person, code, photo) {
+  return change(person, (p) => ({ waypoints: p.waypoints.filter((w) => w.code !== code || w.photo !== photo) }));
 }
 
 /** The last instant there is a sign of. */

@@ -7,6 +7,7 @@ import { t } from "./words.js";
 import * as patrol from "./patrol.js";
 import * as send from "./send.js";
 import * as session from "./session.js";
+import * as settings from "./settings.js";
 import * as store from "./store.js";
 
 const PIN_MIN = 4;
@@ -31,7 +32,15 @@ async function paintPeople() {
   show(heading(), h("main", { class: "screen below" },
     list.length === 0 ? h("p", { class: "empty" }, t("people.none")) : h("div", { class: "people" }, buttons),
     session.state() === "open" && list.length === 0 ? h("button", { type: "button", class: "tile", onclick: () => pick({ id: "phone", name: t("people.anybody") }) }, t("people.anybody")) : null,
-    waiting > 0 ? h("p", { class: "calm" }, t("people.waiting", { n: waiting })) : null));
+    waiting > 0 ? h("p", { class: "calm" }, t("people.waiting", { n: waiting })) : null,
+    h("div", { class: "thumb" }, h("button", { type: "button", class: "tile", onclick: elder }, icon("settings"),
+      t(settings.isElder() ? "settings.normal" : "settings.elder")))));
+}
+
+/** 长辈版 stands where everybody comes by. */
+function elder() {
+  settings.turnElder();
+  return paintPeople();
 }
 
 /** A person is chosen: where nobody is asked that is all. */

@@ -155,5 +155,6 @@ async function undo(id, draft) {
   // Too late: it may be under way.
   if (!item || !send.isHeld(item)) return say(t("report.too_late"));
   await store.takeBack(id, draft);
+  if (draft.waypoint) await patrol.forget(draft.person, draft.waypoint, item.photos[0]);
   return go("report");
 }

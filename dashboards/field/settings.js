@@ -31,9 +31,19 @@ export function apply() {
   root.dataset.zoom = look("zoom", "100");
 }
 
-async function choose(name, value) {
+function keep(name, value) {
   localStorage.setItem(`jijia.${name}`, value);
   apply();
+}
+
+/** Is this the 长辈版? */
+export const isElder = () => look("size", "normal") === "elder";
+
+/** To the 长辈版, or back. */
+export const turnElder = () => keep("size", isElder() ? "normal" : "elder");
+
+async function choose(name, value) {
+  keep(name, value);
   if (name === "lang") await speak(value);
   await open();
 }

@@ -36,7 +36,9 @@ class Server {
   }
 
   async start() {
-    const env = { ...process.env, JIJIA_DATA_DIR: this.data, JIJIA_SERVER_LISTEN: this.base.slice("http://".length) };
+    // Every JIJIA_… is a key of its configuration, and an unknown one an error.
+    const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("JIJIA_")));
+    const env = { ...plain, JIJIA_DATA_DIR: this.data, JIJIA_SERVER_LISTEN: this.base.slice("http://".length) };
     this.child = spawn(process.env.JIJIA, ["serve"], { env, stdio: ["ignore", "ignore", "ignore"] });
     this.ended = new Promise((done) => this.child.once("exit", done));
     for (let tries = 0; tries < 300; tries += 1) {

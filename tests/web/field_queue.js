@@ -3,6 +3,7 @@
 const assert = require("assert");
 const crypto = require("crypto");
 const fs = require("fs");
+const path = require("path");
 const { Phone, Server } = require("./field_phone.js");
 
 const sha256 = (bytes) => crypto.createHash("sha256").update(bytes).digest("hex");
@@ -12,9 +13,9 @@ async function arrived(server, { items }) {
   for (const { id, kind, body, photos, record } of items) {
     assert.equal(record.state, "sent");
     assert.equal(record.receipt.id, id);
-    const path = kind === "patrol" ? "patrols" : "reports";
+    const list = kind === "patrol" ? "patrols" : "reports";
     // The same bytes again are harmless, and bring the first receipt: the server has them to the last byte.
-    const again = await fetch(`${server.base}/api/v1/${path}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
+    const again = await fetch(`${server.base}/api/v1/${list}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
     assert.equal(again.status, 200, `sent again: ${again.status}`);
     assert.deepEqual(await again.json(), record.receipt);
     for (const hash of photos) {
@@ -156,6 +157,55 @@ async function patrol(phone, server) {
   await arrived(server, after);
 }
 
+/** A patrol that was left lying is ended with its last sign, or goes on. */
+async function abandoned(phone) {
+  const page = await phone.open();
+  await phone.walk();
+  await page.waitForSelector("#next.here");
+  const age = (begun_h, last_h) => page.evaluate(([begun, last]) => import("/m/store.js").then((store) => {
+    const ago = (hours) => Date.now() - hours * 3600000;
+    return store.update("patrol.p-01", (p) => ({
+      ...p, started_ms: ago(begun), last_ms: ago(last), track: p.track.map((point) => ({ ...point, at: new Date(ago(last)).toISOString() })),
+    }));
+  }), [begun_h, last_h]);
+  const before = Date.now();
+  await age(4, 3);
+  await page.reload();
+  await page.click(".card .tile >> nth=0");
+  await page.waitForSelector(".walking");
+  await age(31, 30);
+  await page.reload();
+  assert.equal((await page.$$(".card .tile")).length, 1, "after a day it can only be ended");
+  await page.click(".card .tile");
+  await page.waitForSelector(".choices");
+  await page.click(".main");
+  const { items } = await phone.delivered();
+  const body = JSON.parse(items[0].body);
+  const hours = (before - Date.parse(body.ended_at)) / 3600000;
+  assert.ok(Math.abs(hours - 30) < 0.1, `ended ${hours} h ago`);
+}
+
+/** An old photo of the album has its own time and no fix. */
+async function fromAlbum(phone, server) {
+  const page = await phone.open();
+  await phone.walk();
+  await page.click("#main");
+  await page.waitForSelector(".fix.good");
+  const file = path.join(phone.profile, "old.png");
+  fs.writeFileSync(file, PNG);
+  const taken = new Date(Date.now() - 5 * 3600000);
+  fs.utimesSync(file, taken, taken);
+  await page.setInputFiles("#album", file);
+  await page.waitForSelector(".pick");
+  await page.click("#other");
+  await page.click("#send");
+  const after = await phone.delivered();
+  const body = JSON.parse(after.items[0].body);
+  assert.ok(Math.abs(Date.parse(body.observed_at) - taken) < 2000, body.observed_at);
+  assert.match(body.no_position, /相册/);
+  await arrived(server, after);
+}
+
 /** Reads a stored zip: name → bytes. */
 function unzip(zip) {
   const files = new Map();
@@ -266,6 +316,8 @@ async function queue(test) {
   await on("details, the same place, a note", details);
   await on("undo takes a report back before it is sent", undo);
   await on("a patrol with waypoints by photo and plate, over a reload, ended by holding", patrol);
+  await on("a patrol left lying goes on, or ends at its last sign", abandoned);
+  await on("an old photo of the album has its own time and no fix", fromAlbum);
   await on("the export holds the exact bytes and removes nothing", exported);
   await on("a refusal is shown and keeps the body", refused);
   await on("without a sign-in it waits and says so", login);
