@@ -1,6 +1,6 @@
 // Camera first: the picture fills the screen, with the stamp that the server's copy will carry and the fix in words.
 
-import { go, h, hush, icon, say, show } from "./dom.js";
+import { button, go, h, hush, icon, say, show } from "./dom.js";
 import { now } from "./clock.js";
 import { isoDay, second, t } from "./words.js";
 import * as patrol from "./patrol.js";
@@ -42,11 +42,11 @@ function build() {
   const fix = h("p", { class: "fix", role: "status" });
   const stamp = h("p", { class: "stamp num" });
   const ghost = h("img", { class: "over", alt: "", hidden: true });
-  const over = h("button", { type: "button", class: "round", hidden: true, "aria-pressed": "false", "aria-label": t("camera.ghost") },
+  const over = button({ class: "round", hidden: true, "aria-pressed": "false", "aria-label": t("camera.ghost") },
     icon("layers-2"));
-  const shutter = h("button", { type: "button", class: "shutter", "aria-label": t("camera.shutter") });
-  const without = h("button", { type: "button", class: "sq" }, icon("x"), h("span", {}, t("camera.without")));
-  const close = h("button", { type: "button", class: "round", "aria-label": t("back"), onclick: () => go("home") }, icon("x"));
+  const shutter = button({ class: "shutter", "aria-label": t("camera.shutter") });
+  const without = button({ class: "sq" }, icon("x"), h("span", {}, t("camera.without")));
+  const close = button({ class: "round", "aria-label": t("back"), onclick: () => go("home") }, icon("x"));
   const album = h("label", { class: "sq", for: "album" }, icon("image"), h("span", {}, t("camera.album")));
   const busy = h("p", { class: "busy", hidden: true }, t("camera.saving"));
   over.addEventListener("click", () => {
@@ -83,9 +83,9 @@ function tell({ fix, stamp, ghost, over }) {
   const { sector, outfall } = at ? place.whereabouts(at) : {};
   const ms = Date.now();
   const where = [sector && sector.name, outfall && t("camera.beside", { name: outfall.name })].filter(Boolean).join(t("comma"));
-  const degrees = at ? `${at.lat.toFixed(5)}, ${at.lng.toFixed(5)} ±${Math.round(at.accuracy_m)} m` : position.freeze().no_position;
+  const degrees = at && `${at.lat.toFixed(5)}, ${at.lng.toFixed(5)} ±${Math.round(at.accuracy_m)} m`;
   stamp.replaceChildren(h("b", {}, `${isoDay(ms)} ${second(ms)}`), h("span", {}, `${place.place().place} ${where}`),
-    h("span", { class: "where" }, degrees), h("span", {}, session.person().name));
+    h("span", { class: "where" }, degrees || position.freeze().no_position), h("span", {}, session.person().name));
   const earlier = at && place.sameHere(at, at.accuracy_m).map((same) => same.earlier).find((e) => e && e.photo);
   over.hidden = !earlier;
   if (earlier && ghost.dataset.of !== earlier.photo) {

@@ -14,6 +14,9 @@ export function h(tag, attributes, ...children) {
   return element;
 }
 
+/** A button that sends no form. */
+export const button = (attributes, ...children) => h("button", { type: "button", ...attributes }, ...children);
+
 function symbol(address, name) {
   const svg = document.createElementNS(SVG, "svg");
   const use = document.createElementNS(SVG, "use");
@@ -152,8 +155,8 @@ export function say(words, { verb, act, seconds = 5, bad = false } = {}) {
     hush();
     act();
   };
-  const button = verb && h("button", { type: "button", onclick: press }, verb);
-  document.getElementById("say").replaceChildren(h("p", { class: bad ? "bad" : null }, h("span", {}, words), button || null));
+  const pressed = verb && button({ onclick: press }, verb);
+  document.getElementById("say").replaceChildren(h("p", { class: bad ? "bad" : null }, h("span", {}, words), pressed || null));
   silence = setTimeout(hush, seconds * 1000);
 }
 

@@ -1,6 +1,6 @@
 // 结束巡湖: which stretches were walked, as far as the track knows, and the person says the rest.
 
-import { go, h, icon, say, show } from "./dom.js";
+import { button, go, h, icon, say, show } from "./dom.js";
 import { strip } from "./strip.js";
 import { minute, t } from "./words.js";
 import * as patrol from "./patrol.js";
@@ -33,8 +33,8 @@ function paint(walk, chosen, ended_ms) {
     h("p", { class: "pad num" }, `${dayOf(walk.started_ms, Date.now())} – ${minute(ended_ms)}`),
     h("h2", { class: "pad" }, t("finish.sectors")), h("div", { class: "choices" }, boxes),
     h("p", { class: "calm" }, left > 0 ? t("finish.waypoints", { n: left }) : t("next.none")),
-    h("div", { class: "thumb stuck" }, h("button", { type: "button", class: "main", onclick: save }, icon("check"), t("finish.save")),
-      h("button", { type: "button", class: "row", onclick: () => go("home") }, t("finish.go_on")))));
+    h("div", { class: "thumb stuck" }, button({ class: "main", onclick: save }, icon("check"), t("finish.save")),
+      button({ class: "row", onclick: () => go("home") }, t("finish.go_on")))));
 }
 
 function sector(walk, chosen, code, name) {
@@ -43,6 +43,6 @@ function sector(walk, chosen, code, name) {
     else chosen.add(code);
     event.currentTarget.setAttribute("aria-pressed", String(chosen.has(code)));
   };
-  return h("button", { type: "button", class: "choice", "aria-pressed": String(chosen.has(code)), onclick: press },
+  return button({ class: "choice", "aria-pressed": String(chosen.has(code)), onclick: press },
     name, walk.sectors.includes(code) ? h("small", {}, t("finish.by_track")) : null);
 }

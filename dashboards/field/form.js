@@ -1,6 +1,6 @@
 // The details of the paper form, one question to a screen. Codes and words are the server's (`/api/v1/field`, `forms`).
 
-import { h, show } from "./dom.js";
+import { button, h, show } from "./dom.js";
 import { knows, spoken, t } from "./words.js";
 import { place } from "./place.js";
 
@@ -60,9 +60,9 @@ function step(questions, at, answers, keep, quit) {
     h("p", { class: "calm" }, t("ask.count", { at: at + 1, of: questions.length })),
     h("h1", {}, t(`ask.${question.field}`)), h("div", { class: "choices" }, buttons),
     h("div", { class: "thumb two" },
-      h("button", { type: "button", class: "tile", onclick: () => turn(at - 1) }, t("ask.before")),
-      question.many ? h("button", { type: "button", class: "tile", onclick: () => turn(at + 1) }, t("ask.next"))
-        : h("button", { type: "button", class: "tile", onclick: skip }, t("ask.skip")))));
+      button({ class: "tile", onclick: () => turn(at - 1) }, t("ask.before")),
+      question.many ? button({ class: "tile", onclick: () => turn(at + 1) }, t("ask.next"))
+        : button({ class: "tile", onclick: skip }, t("ask.skip")))));
   return undefined;
 }
 
@@ -82,5 +82,5 @@ function choice({ field, many }, { value, words }, answers, answer) {
     const all = event.currentTarget.parentElement.children;
     return Array.from(all).forEach((b) => b.setAttribute("aria-pressed", String(chosen.includes(b.value))));
   };
-  return h("button", { type: "button", value, class: "choice", "aria-pressed": String(on), onclick: press }, words);
+  return button({ value, class: "choice", "aria-pressed": String(on), onclick: press }, words);
 }

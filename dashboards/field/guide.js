@@ -1,6 +1,6 @@
 // What the app cannot do without, and how the person gets it: said in words, with a picture of where to tap.
 
-import { h, icon, picture, show } from "./dom.js";
+import { button, h, icon, picture, show } from "./dom.js";
 import { t } from "./words.js";
 
 /** `wechat`, `secure`, or null where all is there. */
@@ -12,7 +12,7 @@ export function missing() {
 
 /** Shows the way; the app goes no further. */
 export function guide(lacking) {
-  const copy = h("button", { type: "button", class: "main ghost", onclick: copyAddress }, t("guide.copy"));
+  const copy = button({ class: "main ghost", onclick: copyAddress }, t("guide.copy"));
   const lines = t(`guide.${lacking}`).split("\n").map((line) => h("li", {}, line));
   show(h("main", { class: "screen guide" },
     h("h1", {}, icon("circle-alert"), t(`guide.${lacking}_title`)),
@@ -23,7 +23,7 @@ export function guide(lacking) {
 }
 
 async function copyAddress(event) {
-  const button = event.currentTarget;
+  const pressed = event.currentTarget;
   await navigator.clipboard.writeText(window.location.href);
-  button.textContent = t("guide.copied");
+  pressed.textContent = t("guide.copied");
 }

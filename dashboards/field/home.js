@@ -1,6 +1,6 @@
 // 巡湖首页: today's duty, the next waypoint, what has reached the server, and one large button.
 
-import { go, h, icon, inTurn, needle, repaint, say, show } from "./dom.js";
+import { button, go, h, icon, inTurn, needle, repaint, say, show } from "./dom.js";
 import { homeStrip } from "./strip.js";
 import { isoDay, longDay, metres, minute, second, shortDay, t } from "./words.js";
 import * as health from "./health.js";
@@ -57,20 +57,21 @@ function screen(person, seen) {
   const abandoned = walk && patrol.isAbandoned(walk);
   const main = h("main", { class: `screen below home${walk && !abandoned ? " walking" : ""}` },
     notices(seen), today(seen), abandoned ? unfinished(person, walk) : next(walk), arrived(seen.done),
-    h("div", { class: "thumb" }, tiles(seen), button(person, walk, abandoned)));
+    h("div", { class: "thumb" }, tiles(seen), thumbButtons(person, walk, abandoned)));
   return [homeStrip(), main];
 }
 
 function notices({ warnings, draft }) {
   const lines = warnings.map((words) => h("p", { class: "warn" }, icon("circle-alert"), h("span", {}, words)));
-  const resume = draft && h("button", { type: "button", class: "warn", onclick: () => go("report") }, icon("camera"),
+  const resume = draft && button({ class: "warn", onclick: () => go("report") }, icon("camera"),
     h("span", {}, t("home.draft")));
   return [...lines, resume];
 }
 
 function today({ now, open, done, walk }) {
   const { weather } = place.place();
-  const sky = weather.days_without_rain > 0 ? t("weather.dry_days", { n: weather.days_without_rain }) : t(`weather.${weather.state}`);
+  const days = weather.days_without_rain;
+  const sky = days > 0 ? t("weather.dry_days", { n: days }) : t(`weather.${weather.state}`);
   // What this phone knows before the server does.
   const mine = new Set([...(walk ? walk.sectors : []), ...[...open, ...done].flatMap((item) => (item.sectors || []))]);
   const windows = place.windowsOf(now);
@@ -78,7 +79,7 @@ function today({ now, open, done, walk }) {
   const rows = windows.map((w) => duty(w, now, isNow(w, now) ? mine : new Set(), w === current));
   return h("section", { class: "today" },
     h("h1", {}, longDay(now), h("small", {}, sky)),
-    rows, current ? still(current, now, mine) : h("p", { class: "still" }, windows.length ? t("duty.over") : t("duty.unknown")));
+    rows, current ? still(current, now, mine) : h("p", { class: "still" }, t(windows.length ? "duty.over" : "duty.unknown")));
 }
 
 const isNow = (w, now) => w.from_ms <= now && now <= w.to_ms;
@@ -103,7 +104,8 @@ function still(w, now, mine) {
   if (now < w.from_ms) return h("p", { class: "still" }, t("duty.begins", { name: windowName(w), time: minute(w.from_ms) }));
   if (left.length === 0) return h("p", { class: "still" }, t("duty.done", { name: windowName(w) }));
   const minutes = Math.ceil((w.to_ms - now) / 60000);
-  const names = left.length > 2 ? t("duty.stretches", { n: left.length }) : left.map((s) => place.nameOf(s.code)).join(t("comma"));
+  const named = left.map((s) => place.nameOf(s.code)).join(t("comma"));
+  const names = left.length > 2 ? t("duty.stretches", { n: left.length }) : named;
   return h("p", { class: "still" }, t("duty.left"), h("b", {}, names), t("comma_wide"), t("duty.time", { n: minutes }));
 }
 
@@ -115,7 +117,7 @@ function next(walk) {
   const at = position.newest();
   const arrivedAt = patrol.here(walk, at);
   const far = m === null ? null : metres(m);
-  return h("button", { type: "button", id: "next", class: `next${arrivedAt ? " here" : ""}`, onclick: () => go("camera") },
+  return button({ id: "next", class: `next${arrivedAt ? " here" : ""}`, onclick: () => go("camera") },
     at ? needle(place.bearing(at, spot)) : icon("map-pin"),
     h("span", { class: "what" }, h("span", {}, arrivedAt ? t("next.here") : t("next.title")), h("b", {}, spot.name)),
     far && !arrivedAt ? h("span", { class: "far num" }, far[0], h("small", {}, far[1])) : null,
@@ -131,8 +133,8 @@ function unfinished(person, walk) {
   };
   return h("section", { class: "card" }, h("p", {}, t("patrol.unfinished", { when })),
     h("div", { class: "two" },
-      patrol.canGoOn(walk) ? h("button", { type: "button", class: "tile", onclick: goOn }, t("patrol.go_on")) : null,
-      h("button", { type: "button", class: "tile", onclick: () => go("finish") }, t("patrol.end_then"))));
+      patrol.canGoOn(walk) ? button({ class: "tile", onclick: goOn }, t("patrol.go_on")) : null,
+      button({ class: "tile", onclick: () => go("finish") }, t("patrol.end_then"))));
 }
 
 function arrived(done) {
@@ -142,7 +144,7 @@ function arrived(done) {
 }
 
 function tile(hash, name, words, count) {
-  return h("button", { type: "button", class: "tile", id: `tile-${hash}`, onclick: () => go(hash) }, icon(name),
+  return button({ class: "tile", id: `tile-${hash}`, onclick: () => go(hash) }, icon(name),
     h("span", {}, words), count === undefined ? null : h("b", { class: "num" }, count));
 }
 
@@ -152,7 +154,7 @@ function tiles({ open, walk }) {
   return h("div", { class: walk ? "three" : "two" }, all);
 }
 
-function button(person, walk, abandoned) {
+function thumbButtons(person, walk, abandoned) {
   if (!walk || abandoned) {
     const begin = async () => {
       await patrol.begin(person);
@@ -160,7 +162,7 @@ function button(person, walk, abandoned) {
       patrol.track(person, () => store.changed());
       say(t("patrol.begun"));
     };
-    return h("button", { type: "button", class: "main", id: "main", disabled: Boolean(abandoned), onclick: begin }, t("patrol.begin"));
+    return button({ class: "main", id: "main", disabled: Boolean(abandoned), onclick: begin }, t("patrol.begin"));
   }
   const pause = async () => {
     await patrol.change(person, (p) => ({ paused: !p.paused, last_ms: Date.now() }));
@@ -169,17 +171,17 @@ function button(person, walk, abandoned) {
     store.changed();
   };
   return [
-    h("button", { type: "button", class: "main", id: "main", onclick: () => go("camera") }, icon("camera"), t("report.begin")),
+    button({ class: "main", id: "main", onclick: () => go("camera") }, icon("camera"), t("report.begin")),
     h("div", { class: "walkbar" },
       h("p", { class: "tracking" }, walk.paused ? t("patrol.paused") : t("patrol.tracking", { time: minute(walk.started_ms) })),
-      h("button", { type: "button", id: "pause", onclick: pause }, walk.paused ? t("patrol.resume") : t("patrol.pause")), hold()),
+      button({ id: "pause", onclick: pause }, walk.paused ? t("patrol.resume") : t("patrol.pause")), hold()),
   ];
 }
 
 /** A button that is held: with the finger, or with the key that presses it. */
 function hold() {
   let timer = null;
-  const element = h("button", { type: "button", id: "end", class: "hold" }, h("span", {}, t("patrol.hold")));
+  const element = button({ id: "end", class: "hold" }, h("span", {}, t("patrol.hold")));
   const press = () => {
     if (timer) return;
     element.classList.add("held");

@@ -1,6 +1,6 @@
 // 待上传: every item with the state of its parts in words, icon and colour. Hundreds are drawn in slices.
 
-import { Pictures, h, icon, inTurn, picture, repaint, say, show } from "./dom.js";
+import { Pictures, button, h, icon, inTurn, picture, repaint, say, show } from "./dom.js";
 import { dayOf } from "./home.js";
 import { strip } from "./strip.js";
 import { second, t } from "./words.js";
@@ -54,10 +54,10 @@ function screen({ items, open, others, more }, pictures, onMore) {
   return h("main", { class: "screen below outbox" },
     h("h2", { class: "pad" }, t("outbox.waiting"), " ", h("b", { class: "num" }, open)),
     others.map(unended), items.length === 0 ? h("p", { class: "empty" }, t("outbox.empty")) : h("ul", { class: "items" }, list),
-    more > 0 ? h("button", { type: "button", id: "more", class: "row", onclick: onMore }, t("outbox.more", { n: more })) : null,
+    more > 0 ? button({ id: "more", class: "row", onclick: onMore }, t("outbox.more", { n: more })) : null,
     h("div", { class: "thumb stuck" },
-      h("button", { type: "button", id: "now", class: "main ghost", onclick: () => send.send({ now: true }) }, icon("cloud-upload"), now),
-      open > 0 ? h("button", { type: "button", id: "export", class: "exp", onclick: rescue }, icon("file-archive"), t("outbox.export")) : null));
+      button({ id: "now", class: "main ghost", onclick: () => send.send({ now: true }) }, icon("cloud-upload"), now),
+      open > 0 ? button({ id: "export", class: "exp", onclick: rescue }, icon("file-archive"), t("outbox.export")) : null));
 }
 
 function line({ item, photos, thumb }, pictures) {
@@ -88,7 +88,10 @@ function part(kept, isPhoto) {
   return { key: kept.state, more: kept.detail };
 }
 
-const ICONS = { saved: "smartphone", sending: "cloud-upload", sent: "circle-check", needs: "circle-alert", login: "log-in", gone: "circle-check" };
+const ICONS = {
+  saved: "smartphone", sending: "cloud-upload", sent: "circle-check", needs: "circle-alert", login: "log-in",
+  gone: "circle-check",
+};
 
 function state(key, more, name, done) {
   const bar = done === undefined ? null
@@ -104,7 +107,8 @@ function verbs(item, photos) {
     for (const p of photos) if (p && p.state === "needs") await store.settlePhoto(p.sha256, { state: "saved", detail: null });
     send.send({ now: true });
   };
-  return h("p", { class: "t" }, t("outbox.needs"), " ", h("button", { type: "button", id: `again-${item.id}`, class: "again", onclick: again }, t("outbox.again")));
+  return h("p", { class: "t" }, t("outbox.needs"), " ",
+    button({ id: `again-${item.id}`, class: "again", onclick: again }, t("outbox.again")));
 }
 
 /** A patrol that somebody began on this phone and did not end. */
@@ -114,8 +118,9 @@ function unended(walk) {
     await patrol.end(walk, walk.sectors, patrol.lastSign(walk));
     return send.send({ now: true });
   };
-  return h("section", { class: "card" }, h("p", {}, t("outbox.unended", { name: walk.person.name, when: dayOf(walk.started_ms, Date.now()) })),
-    h("button", { type: "button", class: "tile", onclick: end }, t("patrol.end_then")));
+  const whose = { name: walk.person.name, when: dayOf(walk.started_ms, Date.now()) };
+  return h("section", { class: "card" }, h("p", {}, t("outbox.unended", whose)),
+    button({ class: "tile", onclick: end }, t("patrol.end_then")));
 }
 
 async function rescue() {

@@ -30,7 +30,8 @@ export const listOpen = async () => (await store.under("patrol.")).map(([, patro
 /** Begins one. */
 export async function begin(person) {
   const at = now();
-  const patrol = { id: uuid(), person, started_ms: at.ms, last_ms: at.ms, track: [], waypoints: [], sectors: [], paused: false };
+  const begun = { id: uuid(), person, started_ms: at.ms, last_ms: at.ms };
+  const patrol = { ...begun, track: [], waypoints: [], sectors: [], paused: false };
   await store.set(key(person), patrol);
   return patrol;
 }

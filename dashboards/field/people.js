@@ -1,7 +1,7 @@
 // 登录选人: whose hands the phone is in. What waits in the queue stays as it is, whoever comes.
 
 import { Refused, Unreachable } from "./api.js";
-import { go, h, icon, say, show } from "./dom.js";
+import { button, go, h, icon, say, show } from "./dom.js";
 import { strip } from "./strip.js";
 import { t } from "./words.js";
 import * as patrol from "./patrol.js";
@@ -27,14 +27,20 @@ function heading() {
 async function paintPeople() {
   const waiting = await store.countOpen();
   const list = session.people();
-  const buttons = list.map((p) => h("button", { type: "button", class: "person", onclick: () => pick(p) },
+  const buttons = list.map((p) => button({ class: "person", onclick: () => pick(p) },
     h("b", { "aria-hidden": "true" }, Array.from(p.name).pop()), p.name));
   show(heading(), h("main", { class: "screen below" },
     list.length === 0 ? h("p", { class: "empty" }, t("people.none")) : h("div", { class: "people" }, buttons),
-    session.state() === "open" && list.length === 0 ? h("button", { type: "button", class: "tile", onclick: () => pick({ id: "phone", name: t("people.anybody") }) }, t("people.anybody")) : null,
+    session.state() === "open" && list.length === 0 ? anybody() : null,
     waiting > 0 ? h("p", { class: "calm" }, t("people.waiting", { n: waiting })) : null,
-    h("div", { class: "thumb" }, h("button", { type: "button", class: "tile", onclick: elder }, icon("settings"),
+    h("div", { class: "thumb" }, button({ class: "tile", onclick: elder }, icon("settings"),
       t(settings.isElder() ? "settings.normal" : "settings.elder")))));
+}
+
+/** Where nobody is asked and nobody is named, the phone stands for the person. */
+function anybody() {
+  const person = { id: "phone", name: t("people.anybody") };
+  return button({ class: "tile", onclick: () => pick(person) }, person.name);
 }
 
 /** 长辈版 stands where everybody comes by. */
@@ -72,22 +78,22 @@ function paintPin(person) {
     pin = pin.slice(0, -1);
     draw();
   };
-  const enterPin = async (button) => {
+  const enterPin = async (pressed) => {
     if (pin.length < PIN_MIN) return say(t("pin.short", { n: PIN_MIN }));
-    button.disabled = true;
+    pressed.disabled = true;
     const said = pin;
     pin = "";
     draw();
     await tryPin(person, said);
-    button.disabled = false;
+    pressed.disabled = false;
     return undefined;
   };
-  const key = (d) => h("button", { type: "button", class: "key num", onclick: () => press(d) }, d);
-  const ok = h("button", { type: "button", class: "key ok", onclick: (e) => enterPin(e.currentTarget) }, t("pin.ok"));
-  show(h("header", { class: "strip" }, h("button", { type: "button", class: "back", "aria-label": t("back"), onclick: paintPeople }, icon("chevron-left")),
-    h("h1", {}, t("pin.title", { name: person.name }))),
+  const key = (d) => button({ class: "key num", onclick: () => press(d) }, d);
+  const ok = button({ class: "key ok", onclick: (e) => enterPin(e.currentTarget) }, t("pin.ok"));
+  const back = button({ class: "back", "aria-label": t("back"), onclick: paintPeople }, icon("chevron-left"));
+  show(h("header", { class: "strip" }, back, h("h1", {}, t("pin.title", { name: person.name }))),
   h("main", { class: "screen below pin" }, dots, h("div", { class: "keys" }, [..."123456789"].map(key),
-    h("button", { type: "button", class: "key", "aria-label": t("pin.remove"), onclick: remove }, icon("delete")), key("0"), ok)));
+    button({ class: "key", "aria-label": t("pin.remove"), onclick: remove }, icon("delete")), key("0"), ok)));
 }
 
 async function tryPin(person, pin) {

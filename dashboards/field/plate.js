@@ -1,4 +1,5 @@
-// 扫牌打卡: the plate at a waypoint holds `https://host/m#w=CODE`. The phone's own camera opens it, or this screen reads it.
+// 扫牌打卡: the plate at a waypoint holds `https://host/m#w=CODE`. The phone's own camera opens
+// it, or this screen reads it.
 
 import { go, h, say, show } from "./dom.js";
 import { strip } from "./strip.js";

@@ -1,6 +1,6 @@
 // 看到了什么: four pictures, perhaps 同一处, and send. All else may be left out.
 
-import { Pictures, go, h, icon, picture, say, show } from "./dom.js";
+import { Pictures, button, go, h, icon, picture, say, show } from "./dom.js";
 import { iso, now, uuid } from "./clock.js";
 import { ago, metres, minute, t } from "./words.js";
 import * as form from "./form.js";
@@ -38,10 +38,10 @@ function paint(draft, thumbs) {
     head(draft, thumbs), h("div", { class: "grid" }, KINDS.map((kind) => pick(draft, thumbs, kind))), same(draft, thumbs),
     h("div", { class: "more" },
       form.asks(draft.kind) ? more(draft, thumbs) : null,
-      h("button", { type: "button", id: "note", class: "row", onclick: () => note(draft, thumbs) }, icon("ellipsis"),
+      button({ id: "note", class: "row", onclick: () => note(draft, thumbs) }, icon("ellipsis"),
         h("span", {}, draft.note || t("report.note")))),
     h("div", { class: "thumb stuck" },
-      h("button", { type: "button", id: "send", class: "main", onclick: (e) => file(draft, thumbs, e.currentTarget) }, t("report.send")),
+      button({ id: "send", class: "main", onclick: (e) => file(draft, thumbs, e.currentTarget) }, t("report.send")),
       h("p", { class: "calm" }, t("report.calm"))));
   show(main);
   const again = focused && document.getElementById(focused);
@@ -54,21 +54,22 @@ function head(draft, thumbs) {
     await store.dropDraft();
     go("camera");
   };
+  const seen = newest ? pictures.image(thumbs.length, newest, t("report.photo")) : icon(draft.photos.length ? "image" : "x");
   const count = draft.photos.length > 1 ? h("b", { class: "count num" }, draft.photos.length) : null;
   return h("header", { class: "mini" },
-    h("div", { class: "tn" }, newest ? pictures.image(thumbs.length, newest, t("report.photo")) : icon(draft.photos.length ? "image" : "x"), count),
+    h("div", { class: "tn" }, seen, count),
     h("div", { class: "words" }, h("h1", {}, t("report.what")),
       h("p", { class: "num" }, `${minute(draft.made.ms)} ${position.words(draft.frozen)}`)),
     h("div", { class: "verbs" },
-      h("button", { type: "button", class: "again", onclick: again }, t(draft.photos.length ? "report.again" : "report.drop")),
+      button({ class: "again", onclick: again }, t(draft.photos.length ? "report.again" : "report.drop")),
       draft.photos.length < PHOTOS_MAX
-        ? h("button", { type: "button", class: "again", onclick: () => go("camera") }, t("report.one_more")) : null));
+        ? button({ class: "again", onclick: () => go("camera") }, t("report.one_more")) : null));
 }
 
 function pick(draft, thumbs, kind) {
   const on = draft.kind === kind;
   const choose = () => keep(draft, thumbs, { kind, form: on ? draft.form : {} });
-  return h("button", { type: "button", id: kind, class: `pick${on ? " on" : ""}`, "aria-pressed": String(on), onclick: choose },
+  return button({ id: kind, class: `pick${on ? " on" : ""}`, "aria-pressed": String(on), onclick: choose },
     picture(kind), h("span", {}, t(`kind.${kind}`)), on ? h("i", { class: "tick" }, icon("check")) : null);
 }
 
@@ -80,18 +81,22 @@ function same(draft, thumbs) {
     const on = draft.outfall === spot.code;
     const seen = earlier ? t("same.seen", { when: ago(Date.parse(earlier.observed_at), Date.now()) }) : t("same.none");
     return h("section", { class: "same" },
-      h("div", { class: "tn" }, earlier && earlier.photo
-        ? h("img", { src: `/api/v1/photos/${earlier.photo}/preview`, alt: t("same.photo"), onerror: (e) => e.target.replaceWith(icon("map-pin")) })
-        : icon("map-pin")),
+      h("div", { class: "tn" }, earlier && earlier.photo ? preview(earlier.photo) : icon("map-pin")),
       h("div", {}, h("b", {}, spot.name), h("p", {}, `${metres(m).join(" ")}${t("comma_wide")}${seen}`)),
-      h("button", { type: "button", id: spot.code, class: `yes${on ? " on" : ""}`, "aria-pressed": String(on),
+      button({ id: spot.code, class: `yes${on ? " on" : ""}`, "aria-pressed": String(on),
         onclick: () => keep(draft, thumbs, { outfall: on ? null : spot.code }) }, on ? icon("check") : null, t("same.yes")));
   });
 }
 
+/** A picture the worker may have kept; a pin where it has not. */
+function preview(sha256) {
+  const unseen = (event) => event.target.replaceWith(icon("map-pin"));
+  return h("img", { src: `/api/v1/photos/${sha256}/preview`, alt: t("same.photo"), onerror: unseen });
+}
+
 function more(draft, thumbs) {
   const ask = () => form.ask(draft, (answers) => keep(draft, thumbs, { form: answers }), () => paint(draft, thumbs));
-  return h("button", { type: "button", id: "more", class: "row", onclick: ask }, icon("list-todo"),
+  return button({ id: "more", class: "row", onclick: ask }, icon("list-todo"),
     h("span", {}, form.summary(draft) || t("report.more")));
 }
 
@@ -100,7 +105,7 @@ function note(draft, thumbs) {
   text.value = draft.note;
   const done = () => keep(draft, thumbs, { note: text.value.trim() });
   show(h("main", { class: "screen ask" }, h("h1", {}, h("label", { for: "text" }, t("report.note"))), text,
-    h("div", { class: "thumb" }, h("button", { type: "button", class: "main", onclick: done }, t("done")))));
+    h("div", { class: "thumb" }, button({ class: "main", onclick: done }, t("done")))));
   text.focus();
 }
 
@@ -126,15 +131,15 @@ function itemOf(draft) {
   };
 }
 
-async function file(draft, thumbs, button) {
+async function file(draft, thumbs, pressed) {
   if (!draft.kind) return say(t("report.first"));
-  button.disabled = true;
+  pressed.disabled = true;
   const item = itemOf(draft);
   try {
     await store.addItem(item, draft.photos, "draft");
   } catch (error) {
     // Nothing was put into the queue; the draft is as it was.
-    button.disabled = false;
+    pressed.disabled = false;
     return say(t(error.name === "QuotaExceededError" ? "trouble.full" : "trouble.report"), { bad: true, seconds: 15 });
   }
   await reached(draft);

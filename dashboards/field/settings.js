@@ -1,7 +1,7 @@
 // How the app looks and speaks, and what becomes of originals. Looks are kept where they can be read before anything is
 // drawn.
 
-import { h, show } from "./dom.js";
+import { button, h, show } from "./dom.js";
 import { place } from "./place.js";
 import { strip } from "./strip.js";
 import { speak, t } from "./words.js";
@@ -49,8 +49,8 @@ async function choose(name, value) {
 }
 
 function group(name, now, values) {
-  const buttons = values.map(([value, words]) => h("button", {
-    type: "button", id: `${name}-${value}`, class: "choice", "aria-pressed": String(value === now), onclick: () => choose(name, value),
+  const buttons = values.map(([value, words]) => button({
+    id: `${name}-${value}`, class: "choice", "aria-pressed": String(value === now), onclick: () => choose(name, value),
   }, words));
   return h("fieldset", {}, h("legend", {}, t(`settings.${name}`)), h("div", { class: "choices" }, buttons));
 }
@@ -67,7 +67,8 @@ export async function open() {
     group("zoom", look("zoom", "100"), ZOOMS.map((z) => [z, `${z}%`])),
     group("theme", look("theme", "light"), [["light", t("settings.light")], ["sun", t("settings.sun")]]),
     group("lang", language(), [["zh", "中文"], ["en", "English"]]),
-    h("label", { class: "check" }, h("input", { type: "checkbox", checked: keepOriginal, onchange: flip }), h("span", {}, t("settings.original"))),
+    h("label", { class: "check" }, h("input", { type: "checkbox", checked: keepOriginal, onchange: flip }),
+      h("span", {}, t("settings.original"))),
     h("p", { class: "calm" }, t("settings.original_words")),
     h("h2", {}, t("settings.install")), h("p", { class: "calm" }, t("settings.install_words")),
     h("h2", {}, t("settings.privacy")), h("p", { class: "calm" }, t("settings.privacy_words")),

@@ -1,7 +1,7 @@
 // The strip at the top: who, and whether there is a network; on the other screens the way back.
 
 import { isReached } from "./api.js";
-import { go, h, icon } from "./dom.js";
+import { button, go, h, icon } from "./dom.js";
 import * as session from "./session.js";
 import { t } from "./words.js";
 
@@ -17,16 +17,17 @@ export function network() {
 /** Home's strip. */
 export function homeStrip() {
   const who = session.person();
-  const person = h("button", { type: "button", class: "who", onclick: () => go("people") },
-    h("b", { "aria-hidden": "true" }, Array.from(who.name).pop()), h("span", {}, who.name), h("span", { class: "hide" }, t("home.who")));
-  const gear = h("button", { type: "button", class: "gear", onclick: () => go("settings"), "aria-label": t("settings.title") },
+  const person = button({ class: "who", onclick: () => go("people") },
+    h("b", { "aria-hidden": "true" }, Array.from(who.name).pop()), h("span", {}, who.name),
+    h("span", { class: "hide" }, t("home.who")));
+  const gear = button({ class: "gear", onclick: () => go("settings"), "aria-label": t("settings.title") },
     icon("settings"));
   return h("header", { class: "strip" }, person, network(), gear);
 }
 
 /** Another screen's strip with its heading. */
 export function strip(title) {
-  const back = h("button", { type: "button", class: "back", onclick: () => go("home"), "aria-label": t("back") },
+  const back = button({ class: "back", onclick: () => go("home"), "aria-label": t("back") },
     icon("chevron-left"));
   return h("header", { class: "strip" }, back, h("h1", {}, title));
 }

@@ -22,7 +22,8 @@ const STEPS = {
     let reached;
     const begun = new Promise((done) => { reached = done; });
     // Never answered: the crash comes first.
-    await phone.context.route("**/api/v1/photos/*", (route) => (route.request().method() === "PUT" ? reached() : route.continue()));
+    const hold = (route) => (route.request().method() === "PUT" ? reached() : route.continue());
+    await phone.context.route("**/api/v1/photos/*", hold);
     await phone.report("other");
     await begun;
   },
@@ -119,14 +120,17 @@ async function killedMidway(phone, server) {
   await page.setInputFiles("#album", { name: "a.jpg", mimeType: "image/jpeg", buffer });
   await page.waitForSelector(".pick");
   const cdp = await phone.context.newCDPSession(page);
-  await cdp.send("Network.emulateNetworkConditions", { offline: false, latency: 100, downloadThroughput: 100000, uploadThroughput: 60000 });
+  const network = (latency, bytes_s) => cdp.send("Network.emulateNetworkConditions", {
+    offline: false, latency, downloadThroughput: bytes_s, uploadThroughput: bytes_s,
+  });
+  await network(100, 60000);
   await page.click("#sewage_outflow");
   const begun = page.waitForRequest((r) => r.method() === "PUT");
   await page.click("#send");
   await begun;
   await page.waitForTimeout(1500);
   await server.kill();
-  await cdp.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+  await network(0, -1);
   await server.start();
   await page.click("#tile-outbox");
   await page.click("#now");
@@ -150,7 +154,8 @@ class Pieces {
     const piece = request.postDataBuffer();
     this.offsets.push(offset);
     this.sent += piece.length;
-    if (offset !== this.kept.length) return route.fulfill({ status: 409, headers: { "Upload-Offset": String(this.kept.length) } });
+    const here = { "Upload-Offset": String(this.kept.length) };
+    if (offset !== this.kept.length) return route.fulfill({ status: 409, headers: here });
     if (this.offsets.length === 2 && !this.cut) {
       this.cut = true;
       this.kept = Buffer.concat([this.kept, piece.subarray(0, 1000)]);
@@ -319,7 +324,8 @@ async function badNetwork(phone, server) {
   await phone.open();
   await phone.walk();
   for (let k = 0; k < 4; k += 1) await phone.report("other");
-  const again = setInterval(() => phone.page.evaluate(() => window.dispatchEvent(new Event("online"))).catch(() => undefined), 700);
+  const online = () => phone.page.evaluate(() => window.dispatchEvent(new Event("online")));
+  const again = setInterval(() => online().catch(() => undefined), 700);
   const after = await phone.delivered();
   clearInterval(again);
   await phone.context.unroute(/\/api\/v1\/(reports|photos)/);
@@ -333,7 +339,9 @@ async function faults(test) {
     await on(`reload ${step}`, (phone, server) => crash(phone, server, step, reload));
     await on(`killed ${step}`, (phone, server) => crash(phone, server, step, battery));
   }
-  for (const [point, how] of Object.entries(POINTS)) await on(`server killed ${point}`, (phone, server) => killed(phone, server, how));
+  for (const [point, how] of Object.entries(POINTS)) {
+    await on(`server killed ${point}`, (phone, server) => killed(phone, server, how));
+  }
   await on("server killed amid the photo", killedMidway);
   await on("a photo in pieces goes on where it stopped", resumed);
   await on("a full storage is said and nothing half is kept", full, { init: FULL });

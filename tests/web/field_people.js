@@ -34,7 +34,7 @@ async function changed(phone, server) {
   await page.click(".who");
   assert.match(await page.textContent("main"), /20 条没上传/);
   await signIn(phone, "王秀英");
-  await page.waitForFunction(() => (document.querySelector(".who") || document.body).textContent.includes("王秀英") && document.querySelector(".home"));
+  await page.waitForSelector(".who:has-text('王秀英')");
   assert.deepEqual((await phone.kept()).items.map((i) => [i.id, i.body]), before.map((i) => [i.id, i.body]));
   await phone.context.unroute(/\/api\/v1\/(reports|photos)/);
   assert.ok(await page.$("#main:has-text('开始巡湖')"), "the patrol is the other person's");

@@ -71,18 +71,21 @@ class Phone {
   static async start(base, { lang = "zh", session = {}, init, profile } = {}) {
     const phone = new Phone();
     Object.assign(phone, { base, init, lang, faults: [], own: !profile, profile: profile || folder("phone") });
-    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device: { id: "d-1", name: "1号手机", people: PEOPLE }, csrf: "t", ...session };
+    const device = { id: "d-1", name: "1号手机", people: PEOPLE };
+    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t", ...session };
     await phone.launch();
     return phone;
   }
 
   async launch() {
     this.context = await chromium.launchPersistentContext(this.profile, {
-      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS, viewport: SCREEN, hasTouch: true, isMobile: true,
+      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS, viewport: SCREEN, hasTouch: true,
+      isMobile: true,
       deviceScaleFactor: 2, geolocation: AT, permissions: ["geolocation", "camera"], acceptDownloads: true,
     });
     if (this.init) await this.context.addInitScript(this.init);
-    await this.context.addInitScript((lang) => localStorage.setItem("jijia.lang", localStorage.getItem("jijia.lang") || lang), this.lang);
+    const first = (lang) => localStorage.setItem("jijia.lang", localStorage.getItem("jijia.lang") || lang);
+    await this.context.addInitScript(first, this.lang);
     await this.context.route("**/api/v1/session", (route) => this.answerSession(route));
     this.page = this.context.pages()[0] || (await this.context.newPage());
     this.listen(this.page);
@@ -103,7 +106,7 @@ class Phone {
     }
     if (route.request().method() === "POST") {
       const who = PEOPLE.find((p) => p.id === person);
-      if (pin !== "1234") return route.fulfill({ status: 401, contentType: "application/problem+json", json: { status: 401, detail: "wrong PIN" } });
+      if (pin !== "1234") return route.fulfill({ status: 401, json: { status: 401, detail: "wrong PIN" } });
       Object.assign(this.session, { state: "in", person: { ...who, role: "patrol" } });
     }
     return route.fulfill({ json: { ...this.session, now: new Date().toISOString() } });
@@ -236,7 +239,7 @@ class Phone {
       const open = await this.page.evaluate(() => import("/m/store.js").then((store) => store.countOpen()));
       const { items, photos } = open === 0 || Date.now() > end ? await this.kept() : { items: [] };
       if (items.length > 0 && items.every((i) => i.open === 0)) return { items, photos };
-      if (Date.now() > end) throw new Error(`not delivered: ${JSON.stringify(items.map((i) => i.record))} ${JSON.stringify(photos)}`);
+      if (Date.now() > end) throw new Error(`not delivered: ${JSON.stringify([items.map((i) => i.record), photos])}`);
       await this.page.waitForTimeout(200);
     }
   }

@@ -15,7 +15,8 @@ async function arrived(server, { items }) {
     assert.equal(record.receipt.id, id);
     const list = kind === "patrol" ? "patrols" : "reports";
     // The same bytes again are harmless, and bring the first receipt: the server has them to the last byte.
-    const again = await fetch(`${server.base}/api/v1/${list}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
+    const headers = { "Content-Type": "application/json" };
+    const again = await fetch(`${server.base}/api/v1/${list}`, { method: "POST", body, headers });
     assert.equal(again.status, 200, `sent again: ${again.status}`);
     assert.deepEqual(await again.json(), record.receipt);
     for (const hash of photos) {
@@ -165,7 +166,8 @@ async function abandoned(phone) {
   const age = (begun_h, last_h) => page.evaluate(([begun, last]) => import("/m/store.js").then((store) => {
     const ago = (hours) => Date.now() - hours * 3600000;
     return store.update("patrol.p-01", (p) => ({
-      ...p, started_ms: ago(begun), last_ms: ago(last), track: p.track.map((point) => ({ ...point, at: new Date(ago(last)).toISOString() })),
+      ...p, started_ms: ago(begun), last_ms: ago(last),
+      track: p.track.map((point) => ({ ...point, at: new Date(ago(last)).toISOString() })),
     }));
   }), [begun_h, last_h]);
   const before = Date.now();
@@ -175,6 +177,7 @@ async function abandoned(phone) {
   await page.waitForSelector(".walking");
   await age(31, 30);
   await page.reload();
+  await page.waitForSelector(".card");
   assert.equal((await page.$$(".card .tile")).length, 1, "after a day it can only be ended");
   await page.click(".card .tile");
   await page.waitForSelector(".choices");
@@ -211,8 +214,8 @@ function unzip(zip) {
   const files = new Map();
   let at = zip.readUInt32LE(zip.length - 6);
   while (zip.readUInt32LE(at) === 0x02014b50) {
-    const [method, size, name, extra, note, local] = [zip.readUInt16LE(at + 10), zip.readUInt32LE(at + 20), zip.readUInt16LE(at + 28),
-      zip.readUInt16LE(at + 30), zip.readUInt16LE(at + 32), zip.readUInt32LE(at + 42)];
+    const [method, name, extra, note] = [10, 28, 30, 32].map((field) => zip.readUInt16LE(at + field));
+    const [size, local] = [20, 42].map((field) => zip.readUInt32LE(at + field));
     assert.equal(method, 0, "stored");
     const from = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
     files.set(zip.toString("utf8", at + 46, at + 46 + name), zip.subarray(from, from + size));
@@ -247,7 +250,7 @@ async function exported(phone) {
 /** A server's refusal is shown in its words, the body stays, and the neighbours go through. */
 async function refused(phone, server) {
   await phone.context.route("**/api/v1/reports", (route) => (route.request().postData().includes("water_hyacinth")
-    ? route.fulfill({ status: 422, contentType: "application/problem+json", json: { status: 422, field: "hyacinth", detail: "not today" } })
+    ? route.fulfill({ status: 422, json: { status: 422, field: "hyacinth", detail: "not today" } })
     : route.continue()));
   const page = await phone.open();
   await phone.walk();
@@ -296,7 +299,8 @@ async function retryAfter(phone) {
   const times = [];
   await phone.context.route("**/api/v1/reports", (route) => {
     times.push(Date.now());
-    return times.length > 1 ? route.continue() : route.fulfill({ status: 429, headers: { "Retry-After": "3" }, json: { status: 429, detail: "slowly" } });
+    if (times.length > 1) return route.continue();
+    return route.fulfill({ status: 429, headers: { "Retry-After": "3" }, json: { status: 429, detail: "slowly" } });
   });
   const page = await phone.open();
   await phone.walk();

@@ -87,7 +87,7 @@ async function checkStyles(all) {
   const rule = [true, { browsers: BROWSERS, severity: "error", ignorePartialSupport: true, ignore: DECORATION }];
   const config = { plugins: [require.resolve("stylelint-no-unsupported-browser-features")], rules: { "plugin/no-unsupported-browser-features": rule } };
   const { default: stylelint } = await import(pathToFileURL(require.resolve("stylelint")));
-  const { results } = await stylelint.lint({ files: all, config });
+  const { results } = await stylelint.lint({ files: all, config, quietDeprecationWarnings: true });
   for (const { source, warnings } of results) for (const w of warnings) fault(source, w.line, w.text);
   for (const file of all) {
     const lines = fs.readFileSync(file, "utf8").replace(/\/\*[^]*?\*\//g, (note) => note.replace(/[^\n]/g, "")).split("\n");
