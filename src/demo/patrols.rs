@@ -15,21 +15,22 @@ use crate::patrol::ReportKind;
 use crate::patrol::correction::{CorrectionAction, CorrectionBody};
 use crate::patrol::report::{Person, Position, PositionSource, ReportBody};
 use crate::patrol::walk::{PatrolBody, ReachedBy, Waypoint};
+use crate::web::field::DEMO_PEOPLE;
 
 /// A person with a phone.
 struct Walker {
-    id: &'static str,
-    name: &'static str,
+    /// Id and name.
+    person: (&'static str, &'static str),
     crs: Crs,
     /// The phone's clock is so far ahead, seconds.
     ahead_s: i64,
 }
 
 const WALKERS: [Walker; 4] = [
-    Walker { id: "p-01", name: "演示员甲", crs: Crs::Wgs84, ahead_s: 0 },
-    Walker { id: "p-02", name: "演示员乙", crs: Crs::Gcj02, ahead_s: 4 },
-    Walker { id: "p-03", name: "演示员丙", crs: Crs::Gcj02, ahead_s: 7 * 60 },
-    Walker { id: "p-04", name: "演示员丁", crs: Crs::Bd09, ahead_s: -2 },
+    Walker { person: DEMO_PEOPLE[0], crs: Crs::Wgs84, ahead_s: 0 },
+    Walker { person: DEMO_PEOPLE[1], crs: Crs::Gcj02, ahead_s: 4 },
+    Walker { person: DEMO_PEOPLE[2], crs: Crs::Gcj02, ahead_s: 7 * 60 },
+    Walker { person: DEMO_PEOPLE[3], crs: Crs::Bd09, ahead_s: -2 },
 ];
 
 /// One walk around the lake.
@@ -327,7 +328,7 @@ impl<'a> Patrols<'a> {
 }
 
 fn person(walker: &Walker) -> Person {
-    Person { id: walker.id.into(), name: Some(walker.name.into()) }
+    Person { id: walker.person.0.into(), name: Some(walker.person.1.into()) }
 }
 
 /// The shore inside a sector.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 #[derive(RustEmbed)]
 #[folder = "dashboards/assets/"]
-struct Assets;
+pub(super) struct Assets;
 
 /// The address of an asset with its hash; without one if there is no such file (a test looks for that).
 #[must_use]
@@ -59,11 +59,15 @@ pub async fn get_asset(
     (common, nosniff, file.data.into_owned()).into_response()
 }
 
-/// By the ending; only what the folder holds.
-fn content_type(name: &str) -> &'static str {
+/// By the ending; only what the folders hold.
+pub(super) fn content_type(name: &str) -> &'static str {
     match name.rsplit('.').next() {
         Some("css") => "text/css; charset=utf-8",
+        Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
+        Some("json") => "application/json",
+        Some("png") => "image/png",
+        Some("webmanifest") => "application/manifest+json",
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     }

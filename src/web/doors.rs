@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::access::{Guard, guard};
 use super::app::App;
 use super::{
-    assets, bundles, compliance, dead_letters, health, join, log, observations, outbox, page_routes, people,
-    photos, reports, sessions, timeline, trust, watermark,
+    assets, bundles, compliance, dead_letters, field, health, join, log, observations, outbox, page_routes,
+    people, photos, reports, sessions, timeline, trust, watermark,
 };
 use crate::people::Reach::{All, No, Own, Unit};
 use crate::people::{Reach, Rule};
@@ -76,6 +76,7 @@ const SEES_ORIGINALS: Rule = /*                 */ roles([No, All, All, Unit, Al
 const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
 const EXPORTS_DUTY: Rule = /*                   */ roles([No, All, All, No, All, No, No]);
 const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All]);
+const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No]);
 const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All]);
 const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No]);
 const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No]);
@@ -115,6 +116,9 @@ fn pages(doors: Doors) -> Doors {
         .page(Rule::Public, "GET", "/trust", get(trust::trust_page))
         .page(Rule::Public, "GET", trust::CERTIFICATE, get(trust::get_authority))
         .page(Rule::Public, "GET", "/assets/{*name}", get(assets::get_asset))
+        .page(Rule::Public, "GET", "/m", get(field::page))
+        .page(Rule::Public, "GET", "/m/", get(field::to_page))
+        .page(Rule::Public, "GET", "/m/{name}", get(field::get_file))
         .page(Rule::Public, "GET", "/livez", get(health::livez))
         .page(Rule::Public, "GET", "/readyz", get(health::readyz))
 }
@@ -129,6 +133,7 @@ fn evidence_api(doors: Doors) -> Doors {
         .api(REPORTERS, routes!(photos::head_photo))
         .api(REPORTERS, routes!(photos::get_photo_receipt))
         .api(SEES_COPIES, routes!(photos::get_preview))
+        .api(FIELD, routes!(field::get_field))
         .api(READ_ONE, routes!(watermark::get_watermarked))
         .api(OVERSEERS, routes!(compliance::get_compliance))
         .api(SENSORS, routes!(observations::add_observations))

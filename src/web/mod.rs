@@ -7,6 +7,7 @@ mod bundles;
 mod compliance;
 mod dead_letters;
 mod doors;
+pub mod field;
 mod health;
 mod join;
 mod listen;

@@ -4,6 +4,7 @@
 mod api_again;
 mod api_corrections;
 mod api_description;
+mod api_field;
 mod api_photos;
 mod api_refusals;
 mod api_timeline;

@@ -157,7 +157,7 @@ impl Answer {
     /// Of what a connection brought until it was closed; `None` if that broke off.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let answer = Self::head(bytes)?;
-        if answer.status == 204 {
+        if matches!(answer.status, 204 | 304) {
             return answer.body.is_empty().then_some(answer);
         }
         let length = answer.header("content-length").expect("only answers of known length are sent");
@@ -169,7 +169,7 @@ impl Answer {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.split("\r\n");
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status: u16 = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers: Vec<(String, String)> = lines
             .map(|l| l.split_once(':').unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))

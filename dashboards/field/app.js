@@ -1,0 +1,79 @@
+// The field app: opens the phone's store, speaks the person's language, shows the screen that the address names.
+
+import { h, say, show } from "./dom.js";
+import { missing, guide } from "./guide.js";
+import { knows, speak, t } from "./words.js";
+import * as camera from "./camera.js";
+import * as finish from "./finish.js";
+import * as home from "./home.js";
+import * as outbox from "./outbox.js";
+import * as patrol from "./patrol.js";
+import * as people from "./people.js";
+import * as place from "./place.js";
+import * as plate from "./plate.js";
+import * as report from "./report.js";
+import * as send from "./send.js";
+import * as session from "./session.js";
+import * as settings from "./settings.js";
+import * as store from "./store.js";
+import * as tasks from "./tasks.js";
+import * as worker from "./worker.js";
+
+const SCREENS = { home, camera, report, outbox, people, settings, tasks, finish, plate };
+const REFRESH_MS = 300000;
+
+let leave = null;
+
+/** The screen that the address names; `#w=` and `#enrol=` are what the printed codes hold. */
+async function route() {
+  const [name, ...rest] = window.location.hash.slice(1).split("=");
+  const code = decodeURIComponent(rest.join("="));
+  if (leave) leave();
+  leave = null;
+  if (name === "enrol") leave = await people.open({ code });
+  else if (!session.person()) leave = await people.open({});
+  else if (name === "w") await plate.reached(code);
+  else leave = (await (SCREENS[name] || home).open()) || null;
+}
+
+/** One after the other: a quick finger must not open two cameras. */
+let turn = Promise.resolve();
+function navigate() {
+  turn = turn.then(route).catch(trouble);
+  return turn;
+}
+
+/** What nobody foresaw is said, and what was kept stays kept. */
+function trouble(error) {
+  const words = knows("trouble.unforeseen") ? t("trouble.unforeseen") : "出错了，已保存的都还在。";
+  say(`${words} ${error.message || error}`, { bad: true, seconds: 15 });
+}
+
+async function keepFresh() {
+  await session.renew();
+  if (await place.refresh()) store.changed();
+}
+
+async function begin() {
+  window.addEventListener("unhandledrejection", (event) => trouble(event.reason));
+  await speak(settings.language());
+  settings.apply();
+  const lacking = missing() || (await store.open().then(() => null, () => "storage"));
+  if (lacking) return guide(lacking);
+  await Promise.all([session.recall(), place.recall(), settings.recall()]);
+  await store.tidy(Date.now());
+  const fresh = keepFresh();
+  // The first time there is nobody to show before the server has said whom.
+  if (!session.person()) await fresh;
+  if (await store.get("draft") && !window.location.hash) window.location.hash = "report";
+  window.addEventListener("hashchange", navigate);
+  await navigate();
+  setInterval(() => document.visibilityState === "visible" && keepFresh(), REFRESH_MS);
+  window.addEventListener("online", keepFresh);
+  window.addEventListener("pagehide", patrol.untrack);
+  send.start();
+  worker.start();
+  return undefined;
+}
+
+begin().catch((error) => show(h("main", { class: "screen" }, h("h1", {}, "巡湖"), h("p", {}, String(error)))));

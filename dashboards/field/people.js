@@ -1,0 +1,135 @@
+// 登录选人: whose hands the phone is in. What waits in the queue stays as it is, whoever comes.
+
+import { Refused, Unreachable } from "./api.js";
+import { button, go, h, icon, say, show } from "./dom.js";
+import { strip } from "./strip.js";
+import { t } from "./words.js";
+import * as patrol from "./patrol.js";
+import * as send from "./send.js";
+import * as session from "./session.js";
+import * as settings from "./settings.js";
+import * as store from "./store.js";
+
+const PIN_MIN = 4;
+const PIN_MAX = 8;
+
+/** Opens the screen; with the code of the office's wall it makes the phone known first. */
+export async function open({ code } = {}) {
+  if (code) await enrol(code);
+  if (!session.isEnrolled()) return paintEnrol();
+  return paintPeople();
+}
+
+function heading() {
+  return session.person() ? strip(t("people.title")) : h("header", { class: "strip" }, h("h1", {}, t("people.title")));
+}
+
+async function paintPeople() {
+  const waiting = await store.countOpen();
+  const list = session.people();
+  const buttons = list.map((p) => button({ class: "person", onclick: () => pick(p) },
+    h("b", { "aria-hidden": "true" }, Array.from(p.name).pop()), p.name));
+  show(heading(), h("main", { class: "screen below" },
+    list.length === 0 ? h("p", { class: "empty" }, t("people.none")) : h("div", { class: "people" }, buttons),
+    session.state() === "open" && list.length === 0 ? anybody() : null,
+    waiting > 0 ? h("p", { class: "calm" }, t("people.waiting", { n: waiting })) : null,
+    h("div", { class: "thumb" }, button({ class: "tile", onclick: elder }, icon("settings"),
+      t(settings.isElder() ? "settings.normal" : "settings.elder")))));
+}
+
+/** Where nobody is asked and nobody is named, the phone stands for the person. */
+function anybody() {
+  const person = { id: "phone", name: t("people.anybody") };
+  return button({ class: "tile", onclick: () => pick(person) }, person.name);
+}
+
+/** 长辈版 stands where everybody comes by. */
+function elder() {
+  settings.turnElder();
+  return paintPeople();
+}
+
+/** A person is chosen: where nobody is asked that is all. */
+async function pick(person) {
+  if (session.state() !== "open") return paintPin(person);
+  await session.choose(person);
+  return enter();
+}
+
+function enter() {
+  patrol.untrack();
+  send.send({ now: true });
+  if (window.location.hash === "" || window.location.hash === "#home") window.dispatchEvent(new Event("hashchange"));
+  else go("home");
+}
+
+function paintPin(person) {
+  let pin = "";
+  const dots = h("p", { class: "dots num", role: "status", "aria-label": t("pin.entered", { n: 0 }) });
+  const draw = () => {
+    dots.textContent = "●".repeat(pin.length);
+    dots.setAttribute("aria-label", t("pin.entered", { n: pin.length }));
+  };
+  const press = (digit) => {
+    pin = (pin + digit).slice(0, PIN_MAX);
+    draw();
+  };
+  const remove = () => {
+    pin = pin.slice(0, -1);
+    draw();
+  };
+  const enterPin = async (pressed) => {
+    if (pin.length < PIN_MIN) return say(t("pin.short", { n: PIN_MIN }));
+    pressed.disabled = true;
+    const said = pin;
+    pin = "";
+    draw();
+    await tryPin(person, said);
+    pressed.disabled = false;
+    return undefined;
+  };
+  const key = (d) => button({ class: "key num", onclick: () => press(d) }, d);
+  const ok = button({ class: "key ok", onclick: (e) => enterPin(e.currentTarget) }, t("pin.ok"));
+  const back = button({ class: "back", "aria-label": t("back"), onclick: paintPeople }, icon("chevron-left"));
+  show(h("header", { class: "strip" }, back, h("h1", {}, t("pin.title", { name: person.name }))),
+  h("main", { class: "screen below pin" }, dots, h("div", { class: "keys" }, [..."123456789"].map(key),
+    button({ class: "key", "aria-label": t("pin.remove"), onclick: remove }, icon("delete")), key("0"), ok)));
+}
+
+async function tryPin(person, pin) {
+  try {
+    const { result, wait_s } = await session.signIn(person, pin);
+    if (result === "in") return enter();
+    if (result === "wait") return say(t("pin.wait", { n: wait_s }), { bad: true });
+    return say(t(result === "wrong" ? "pin.wrong" : "pin.unknown"), { bad: true, seconds: 8 });
+  } catch (error) {
+    if (error instanceof Refused) return say(error.detail, { bad: true });
+    throw error;
+  }
+}
+
+function paintEnrol() {
+  const field = h("input", { id: "code", autocomplete: "off", autocapitalize: "characters" });
+  const submit = async (event) => {
+    event.preventDefault();
+    await enrol(field.value.trim());
+    await open();
+  };
+  show(h("header", { class: "strip" }, h("h1", {}, t("enrol.title"))),
+    h("main", { class: "screen below" }, h("form", { class: "enrol", onsubmit: submit }, h("p", {}, t("enrol.words")),
+      h("label", { for: "code" }, t("enrol.code")), field,
+      h("button", { type: "submit", class: "main" }, t("enrol.go")))));
+}
+
+async function enrol(code) {
+  // The code is of no use to whom looks over the shoulder or into the history.
+  window.history.replaceState(null, "", window.location.pathname);
+  try {
+    await session.enrol(code);
+    say(t("enrol.done"));
+  } catch (error) {
+    if (error instanceof Unreachable) say(t("enrol.offline"), { bad: true, seconds: 10 });
+    else if (error instanceof Refused) say(error.detail, { bad: true, seconds: 10 });
+    else throw error;
+  }
+}

@@ -1,0 +1,108 @@
+// The place as the server told it last (`/api/v1/field`), and where a position lies in it. Works offline.
+
+import { Refused, Unreachable, ask } from "./api.js";
+import { isoDay } from "./words.js";
+import * as store from "./store.js";
+
+const EMPTY = {
+  place: "", notice: "", demo: false, sectors: [], outfalls: [], waypoints: [], windows: [], sightings: [], people: [],
+  weather: { state: "unknown", days_without_rain: null }, limits: { body_bytes: 1048576, photo_bytes: 26214400 },
+};
+/** Within this distance and the circle of the fix a thing is offered as the same, metres. */
+const SAME_M = 60;
+const DAY_MS = 86400000;
+
+let known = EMPTY;
+let etag = null;
+let fetched_ms = 0;
+
+/** What is known; empty lists before the first answer. */
+export const place = () => known;
+
+/** Was there ever an answer? */
+export const isKnown = () => fetched_ms > 0;
+
+/** Takes what the phone has kept. */
+export async function recall() {
+  const kept = await store.get("field");
+  if (kept) [known, etag, fetched_ms] = [{ ...EMPTY, ...kept.known }, kept.etag, kept.fetched_ms];
+}
+
+/** Asks the server. Gives true where something is new; what is known stays where there is no answer. */
+export async function refresh() {
+  try {
+    const answer = await ask("GET", "/api/v1/field", { headers: etag ? { "If-None-Match": etag } : {} });
+    fetched_ms = Date.now();
+    if (answer.status === 304 || !answer.json) return false;
+    [known, etag] = [{ ...EMPTY, ...answer.json }, answer.headers.get("ETag")];
+    await store.set("field", { known, etag, fetched_ms });
+    return true;
+  } catch (error) {
+    if (error instanceof Unreachable || error instanceof Refused) return false;
+    throw error;
+  }
+}
+
+/** Metres between two points; flat within the few kilometres of a lake. */
+export function distance(a, b) {
+  const y = (b.lat - a.lat) * 111195;
+  const x = (b.lng - a.lng) * 111195 * Math.cos((a.lat * Math.PI) / 180);
+  return Math.hypot(x, y);
+}
+
+/** Degrees from north, clockwise. */
+export function bearing(a, b) {
+  const y = b.lat - a.lat;
+  const x = (b.lng - a.lng) * Math.cos((a.lat * Math.PI) / 180);
+  return (Math.atan2(x, y) * 180) / Math.PI;
+}
+
+/** Even-odd rule. */
+function holds(ring, { lng, lat }) {
+  let inside = false;
+  for (let i = 0, j = ring.length - 1; i < ring.length; j = i, i += 1) {
+    const [xi, yi] = ring[i];
+    const [xj, yj] = ring[j];
+    if (yi > lat !== yj > lat && lng < ((xj - xi) * (lat - yi)) / (yj - yi) + xi) inside = !inside;
+  }
+  return inside;
+}
+
+/** The sector that holds the point, if any. */
+export const sectorOf = (at) => known.sectors.find((s) => holds(s.ring, at)) || null;
+
+/** The spots of a list with their distance, nearest first. */
+export function nearest(spots, at) {
+  return spots.map((spot) => ({ spot, m: distance(at, spot) })).sort((a, b) => a.m - b.m);
+}
+
+/** 岸段乙，3号排口旁: where a point lies, in words the server knows. */
+export function whereabouts(at) {
+  const sector = sectorOf(at);
+  const [outfall] = nearest(known.outfalls, at);
+  return { sector, outfall: outfall && outfall.m <= SAME_M ? outfall.spot : null };
+}
+
+/** What may be the same thing: outfalls within reach of the fix, each with its newest sighting. */
+export function sameHere(at, accuracy_m) {
+  const reach = SAME_M + Math.min(accuracy_m || 0, 100);
+  return nearest(known.outfalls, at).filter((near) => near.m <= reach).slice(0, 2).map(({ spot, m }) => ({
+    spot, m, earlier: known.sightings.find((s) => s.outfall === spot.code) || null,
+  }));
+}
+
+/** The name of an outfall or a sector, or its code. */
+export function nameOf(code) {
+  const named = [...known.outfalls, ...known.sectors, ...known.waypoints].find((s) => s.code === code);
+  return named ? named.name : code;
+}
+
+/** The duty windows of today. Those of an earlier answer are moved to today, and nothing is known of who walked. */
+export function windowsOf(now) {
+  return known.windows.map((w) => {
+    const days = Math.round((Date.parse(isoDay(now)) - Date.parse(isoDay(Date.parse(w.from)))) / DAY_MS);
+    const move = days * DAY_MS;
+    const duty = (s) => ({ code: s.code, walked: days === 0 && Boolean(s.walked_at) });
+    return { ...w, from_ms: Date.parse(w.from) + move, to_ms: Date.parse(w.to) + move, sectors: w.sectors.map(duty) };
+  });
+}

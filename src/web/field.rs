@@ -1,0 +1,262 @@
+//! The field app (`/m`): the files of `dashboards/field`, packed once, and the list by which its service worker keeps
+//! them. What it needs to know of the place stands in [`today`].
+
+mod today;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::LazyLock;
+
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use rust_embed::RustEmbed;
+use sha2::{Digest, Sha256};
+
+use super::assets::{Assets, content_type};
+pub use today::DEMO_PEOPLE;
+pub(super) use today::{__path_get_field, get_field};
+
+#[derive(RustEmbed)]
+#[folder = "dashboards/field/"]
+struct Files;
+
+/// What the app may load: its own files, pictures it has just taken, nothing inline, nothing from elsewhere.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob:; object-src 'none'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The page, as the folder names it; the service worker keeps it under `/m`.
+const PAGE: &str = "index.html";
+const WORKER: &str = "sw.js";
+
+/// A body in the two forms it is sent in.
+struct Packed {
+    media_type: &'static str,
+    /// `"1f2e3d4c"`, with its quotes.
+    etag: String,
+    plain: Bytes,
+    /// gzip and not brotli: browsers take brotli by https only, and on a lake's shore there may be none; the app is
+    /// small enough with either.
+    gzip: Option<Bytes>,
+}
+
+/// Every file by its name, the worker with its list.
+static FILES: LazyLock<BTreeMap<String, Packed>> = LazyLock::new(|| {
+    let mut files: BTreeMap<String, Vec<u8>> = Files::iter()
+        .filter_map(|name| Some((name.to_string(), Files::get(&name)?.data.into_owned())))
+        .collect();
+    if let Some(tokens) = Assets::get("tokens.css") {
+        files.insert("tokens.css".into(), tokens.data.into_owned());
+    }
+    let list = worker_list(&files);
+    if let Some(worker) = files.get_mut(WORKER) {
+        worker.splice(0..0, list.into_bytes());
+    }
+    files.into_iter().map(|(name, bytes)| (name.clone(), Packed::new(content_type(&name), bytes))).collect()
+});
+
+/// `const FILES = {"/m": "sha256-…", …};`: what the worker keeps, by the hash it checks. Another file makes another
+/// worker, and that is how a phone learns of a new version.
+fn worker_list(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let hashes: BTreeMap<String, String> = files
+        .iter()
+        .filter(|(name, _)| *name != WORKER)
+        .map(|(name, bytes)| {
+            let address = if name == PAGE { "/m".to_owned() } else { format!("/m/{name}") };
+            (address, format!("sha256-{}", STANDARD.encode(Sha256::digest(bytes))))
+        })
+        .collect();
+    format!("const FILES = {};\n", serde_json::to_string(&hashes).unwrap_or_default())
+}
+
+impl Packed {
+    fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
+        let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&bytes)[..4]));
+        // Pictures are packed already.
+        let gzip = (!media_type.starts_with("image/png")).then(|| gzip(&bytes)).flatten();
+        Self { media_type, etag, plain: bytes.into(), gzip }
+    }
+
+    /// As the request takes it; 304 where it has it.
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let has = |name, wanted: &str| {
+            headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(wanted))
+        };
+        let common = [
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::ETAG, &self.etag),
+            (header::CONTENT_TYPE, self.media_type),
+            (header::VARY, "Accept-Encoding"),
+        ];
+        if has(header::IF_NONE_MATCH, &self.etag) {
+            return (StatusCode::NOT_MODIFIED, common).into_response();
+        }
+        match &self.gzip {
+            Some(gzip) if has(header::ACCEPT_ENCODING, "gzip") => {
+                (common, [(header::CONTENT_ENCODING, "gzip")], gzip.clone()).into_response()
+            }
+            _ => (common, self.plain.clone()).into_response(),
+        }
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+/// `GET /m`: the app itself. It shows nothing of anybody: what it knows it asks for, or has on the phone.
+pub(super) async fn page(headers: HeaderMap) -> Response {
+    file(PAGE, &headers)
+}
+
+/// `GET /m/`.
+pub(super) async fn to_page() -> Redirect {
+    Redirect::permanent("/m")
+}
+
+/// `GET /m/{name}`.
+pub(super) async fn get_file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    file(&name, &headers)
+}
+
+/// A file of the app.
+fn file(name: &str, headers: &HeaderMap) -> Response {
+    let Some(packed) = FILES.get(name) else { return StatusCode::NOT_FOUND.into_response() };
+    // The worker stands beside the app's files and keeps `/m` itself too.
+    let scope = (name == WORKER).then_some([("service-worker-allowed", "/m")]);
+    let policy = [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)];
+    (scope, policy, packed.answer(headers)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
+    use super::*;
+
+    fn text(name: &str) -> String {
+        String::from_utf8(FILES[name].plain.to_vec()).unwrap()
+    }
+
+    fn catalogue(name: &str) -> HashMap<String, String> {
+        serde_json::from_str(&text(name)).unwrap()
+    }
+
+    /// Every script of ours.
+    fn scripts() -> String {
+        let vendored = ["idb.js", "fflate.js", "jsqr.js"];
+        let own = FILES.keys().filter(|n| n.ends_with(".js") && !vendored.contains(&n.as_str()));
+        own.map(|n| text(n)).collect()
+    }
+
+    /// What stands after `mark`, up to the quote.
+    fn quoted(text: &str, mark: &str) -> BTreeSet<String> {
+        text.split(mark).skip(1).filter_map(|p| p.split_once('"')).map(|p| p.0.to_owned()).collect()
+    }
+
+    #[test]
+    fn both_catalogues_have_the_same_keys_and_names_in_braces() {
+        let (zh, en) = (catalogue("zh-CN.json"), catalogue("en.json"));
+        let keys = |c: &HashMap<String, String>| c.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(keys(&zh), keys(&en));
+        let names = |text: &str| -> BTreeSet<String> {
+            text.split('{').skip(1).filter_map(|p| p.split_once('}')).map(|p| p.0.to_owned()).collect()
+        };
+        for (key, words) in &zh {
+            assert_eq!(names(words), names(&en[key]), "{key}");
+            assert!(!words.is_empty() && !en[key].is_empty(), "{key} is empty");
+        }
+    }
+
+    /// Keys made at run time (`kind.` + …) are known by their prefix.
+    const MADE: [&str; 14] = [
+        "kind.",
+        "window.",
+        "weather.",
+        "fix.",
+        "no_fix.",
+        "state.",
+        "ask.",
+        "guide.",
+        "flow.",
+        "colour.",
+        "odour.",
+        "floatables.",
+        "growth.",
+        "settings.",
+    ];
+
+    /// The keys in `t("…")`; not what ends in t (`get("…")`).
+    fn keys_used(scripts: &str) -> BTreeSet<String> {
+        let calls = scripts.match_indices("t(\"").filter(|(at, _)| {
+            !scripts[..*at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_'))
+        });
+        calls
+            .filter_map(|(at, mark)| scripts[at + mark.len()..].split_once('"'))
+            .map(|p| p.0.to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_key_used_is_known_and_every_key_known_is_used() {
+        let (all, known) = (scripts(), catalogue("zh-CN.json"));
+        let unknown: Vec<_> = keys_used(&all).into_iter().filter(|k| !known.contains_key(k)).collect();
+        assert!(unknown.is_empty(), "not in the catalogues: {unknown:?}");
+        let unused: Vec<_> = known
+            .keys()
+            .filter(|k| !all.contains(&format!("\"{k}\"")) && !MADE.iter().any(|m| k.starts_with(m)))
+            .collect();
+        assert!(unused.is_empty(), "never used: {unused:?}");
+    }
+
+    #[test]
+    fn the_words_of_the_forms_are_the_server_s() {
+        let zh = catalogue("zh-CN.json");
+        for (field, words) in today::forms() {
+            for word in words {
+                assert_eq!(zh[&format!("{field}.{}", word.code)], word.zh);
+            }
+        }
+    }
+
+    #[test]
+    fn every_icon_used_is_in_the_sprite_and_every_icon_in_it_is_used() {
+        let drawn = quoted(&text("icons.svg"), "<symbol id=\"");
+        let scripts = scripts();
+        let missing: Vec<_> = quoted(&scripts, "icon(\"").difference(&drawn).cloned().collect();
+        assert!(missing.is_empty(), "not in the sprite: {missing:?}");
+        let unused: Vec<_> = drawn.iter().filter(|d| !scripts.contains(&format!("\"{d}\""))).collect();
+        assert!(unused.is_empty(), "never used: {unused:?}");
+    }
+
+    #[test]
+    fn the_worker_knows_every_file_by_its_hash() {
+        let worker = text(WORKER);
+        let list = worker.lines().next().unwrap().strip_prefix("const FILES = ").unwrap();
+        let list: HashMap<String, String> = serde_json::from_str(list.trim_end_matches(';')).unwrap();
+        assert_eq!(list.len(), FILES.len() - 1);
+        assert!(list["/m"].starts_with("sha256-") && list.contains_key("/m/tokens.css"));
+        let answer = file(WORKER, &HeaderMap::new());
+        assert_eq!(answer.headers()["service-worker-allowed"], "/m");
+        assert_eq!(answer.headers()["content-type"], "text/javascript; charset=utf-8");
+    }
+
+    #[test]
+    fn a_file_is_sent_packed_to_whom_can_unpack_it_and_not_twice() {
+        let ask = |pairs: &[(&'static str, &str)]| {
+            let headers = pairs.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+            file("app.js", &headers)
+        };
+        assert_eq!(ask(&[("accept-encoding", "br, gzip")]).headers()["content-encoding"], "gzip");
+        let plain = ask(&[]);
+        assert!(plain.headers().get("content-encoding").is_none());
+        let etag = plain.headers()["etag"].to_str().unwrap();
+        assert_eq!(ask(&[("if-none-match", etag)]).status(), 304);
+        assert_eq!(file("../Cargo.toml", &HeaderMap::new()).status(), 404);
+    }
+}

@@ -1,0 +1,261 @@
+// A phone for the tests: a browser with a profile of its own, and a server that can be killed and started again on the
+// same folder and port.
+"use strict";
+const { spawn } = require("child_process");
+const fs = require("fs");
+const net = require("net");
+const os = require("os");
+const path = require("path");
+const { chromium } = require("playwright-core");
+
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+const SCREEN = { width: 360, height: 640 };
+/** Before 3号排口 of the shipped place. */
+const AT = { latitude: 29.39928, longitude: 113.114079, accuracy: 6 };
+const PEOPLE = [{ id: "p-01", name: "李建国" }, { id: "p-02", name: "王秀英" }];
+
+const folder = (name) => fs.mkdtempSync(path.join(os.tmpdir(), `jijia-${name}-`));
+
+async function freePort() {
+  const server = net.createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** `jijia serve` (the binary of JIJIA) on a folder of its own. */
+class Server {
+  static async start() {
+    const server = new Server();
+    server.data = path.join(folder("data"), "data");
+    server.base = `http://127.0.0.1:${await freePort()}`;
+    await server.start();
+    return server;
+  }
+
+  async start() {
+    // Every JIJIA_… is a key of its configuration, and an unknown one an error.
+    const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("JIJIA_")));
+    const env = { ...plain, JIJIA_DATA_DIR: this.data, JIJIA_SERVER_LISTEN: this.base.slice("http://".length) };
+    this.child = spawn(process.env.JIJIA, ["serve"], { env, stdio: ["ignore", "ignore", "ignore"] });
+    this.ended = new Promise((done) => this.child.once("exit", done));
+    for (let tries = 0; tries < 300; tries += 1) {
+      const answer = await fetch(`${this.base}/livez`).catch(() => null);
+      if (answer && answer.ok) return;
+      await new Promise((done) => { setTimeout(done, 50); });
+    }
+    throw new Error("the server did not start");
+  }
+
+  /** As a power cut does it. */
+  async kill() {
+    this.child.kill("SIGKILL");
+    await this.ended;
+  }
+
+  async json(address) {
+    const answer = await fetch(this.base + address);
+    return answer.ok ? answer.json() : null;
+  }
+
+  async stop() {
+    await this.kill();
+    fs.rmSync(path.dirname(this.data), { recursive: true, force: true });
+  }
+}
+
+/** A phone: its profile stays over restarts. `session` answers where the server has no people yet. */
+class Phone {
+  static async start(base, { lang = "zh", session = {}, init, profile } = {}) {
+    const phone = new Phone();
+    Object.assign(phone, { base, init, lang, faults: [], own: !profile, profile: profile || folder("phone") });
+    const device = { id: "d-1", name: "1号手机", people: PEOPLE };
+    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t", ...session };
+    await phone.launch();
+    return phone;
+  }
+
+  async launch() {
+    this.context = await chromium.launchPersistentContext(this.profile, {
+      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS, viewport: SCREEN, hasTouch: true,
+      isMobile: true,
+      deviceScaleFactor: 2, geolocation: AT, permissions: ["geolocation", "camera"], acceptDownloads: true,
+    });
+    if (this.init) await this.context.addInitScript(this.init);
+    const first = (lang) => localStorage.setItem("jijia.lang", localStorage.getItem("jijia.lang") || lang);
+    await this.context.addInitScript(first, this.lang);
+    await this.context.route("**/api/v1/session", (route) => this.answerSession(route));
+    this.page = this.context.pages()[0] || (await this.context.newPage());
+    this.listen(this.page);
+  }
+
+  /** Takes the network away, or gives it back; also from what is answered in the server's place. */
+  async offline(is) {
+    this.isOffline = is;
+    await this.context.setOffline(is);
+  }
+
+  async answerSession(route) {
+    if (this.isOffline) return route.abort();
+    const { person, pin } = route.request().postDataJSON() || {};
+    if (route.request().method() === "DELETE") {
+      Object.assign(this.session, { state: "out", person: null });
+      return route.fulfill({ status: 204, body: "" });
+    }
+    if (route.request().method() === "POST") {
+      const who = PEOPLE.find((p) => p.id === person);
+      if (pin !== "1234") return route.fulfill({ status: 401, json: { status: 401, detail: "wrong PIN" } });
+      Object.assign(this.session, { state: "in", person: { ...who, role: "patrol" } });
+    }
+    return route.fulfill({ json: { ...this.session, now: new Date().toISOString() } });
+  }
+
+  listen(page) {
+    page.on("pageerror", (error) => this.faults.push(`script: ${error.message}`));
+    page.on("console", (message) => {
+      const network = message.text().startsWith("Failed to load resource");
+      if (["error", "warning"].includes(message.type()) && !network) this.faults.push(`console: ${message.text()}`);
+    });
+    page.on("request", (request) => {
+      const known = [this.base, "data:", "blob:"].some((start) => request.url().startsWith(start));
+      if (!known) this.faults.push(`request: ${request.url()}`);
+    });
+  }
+
+  async open(hash = "") {
+    await this.page.goto(`${this.base}/m${hash}`);
+    await this.page.waitForSelector("#app main:not(.calm)");
+    return this.page;
+  }
+
+  /** Until the worker has every file. */
+  async installed() {
+    await this.page.waitForFunction(() => navigator.serviceWorker && navigator.serviceWorker.controller);
+  }
+
+  /** Until the camera shows something. */
+  async filming() {
+    await this.page.waitForFunction(() => {
+      const video = document.querySelector("video");
+      return video && video.videoWidth > 0;
+    });
+  }
+
+  /** From home to the picture tiles, with the fake camera. */
+  async shoot() {
+    await this.page.click("#main");
+    await this.filming();
+    await this.page.waitForSelector(".fix:not(.none)");
+    await this.page.click(".shutter");
+    await this.page.waitForSelector(".pick");
+  }
+
+  /** A photo of 12 megapixels as a phone's camera makes it: detail everywhere, a few megabytes. */
+  async photo12() {
+    const bytes = await this.page.evaluate(async () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [4000, 3000];
+      const pen = canvas.getContext("2d");
+      for (let n = 0; n < 20000; n += 1) {
+        pen.fillStyle = `hsl(${(n * 47) % 360} ${30 + (n % 50)}% ${20 + (n % 60)}%)`;
+        pen.fillRect((n * 7919) % 4000, (n * 104729) % 3000, 10 + (n % 90), 10 + ((n * 3) % 70));
+      }
+      const blob = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.92); });
+      return Array.from(new Uint8Array(await blob.arrayBuffer()));
+    });
+    return Buffer.from(bytes);
+  }
+
+  /** Puts `n` reports with photos into the queue, by the app's own store: what would take a finger minutes. */
+  async seed(n) {
+    await this.page.evaluate(async (count) => {
+      const store = await import("/m/store.js");
+      const clock = await import("/m/clock.js");
+      const { sha256 } = await import("/m/photo.js");
+      const person = await store.get("person");
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [160, 160];
+      const pen = canvas.getContext("2d");
+      for (let k = 0; k < count; k += 1) {
+        pen.fillStyle = `hsl(${(k * 37) % 360} 60% 50%)`;
+        pen.fillRect(0, 0, 160, 160);
+        pen.fillStyle = "#fff";
+        pen.fillText(String(k) + Math.random(), 20, 80);
+        const blob = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.8); });
+        const bytes = await blob.arrayBuffer();
+        const hash = await sha256(bytes);
+        const made = { ...clock.now(), counter_ms: -60000 };
+        const id = clock.uuid();
+        const frozen = { position: { lng: 113.114079, lat: 29.39928, crs: "wgs84", accuracy_m: 6, source: "device" } };
+        const body = { id, kind: "other", ...frozen, observed_at: clock.iso(made.ms), person, photos: [hash] };
+        await store.keepPhoto({ sha256: hash, bytes, thumb: bytes }, { photos: [] });
+        const item = { id, kind: "report", what: "other", where: "3号排口", person, made, sectors: [], photos: [hash] };
+        const photo = { sha256: hash, size: bytes.byteLength, type: "image/jpeg" };
+        await store.addItem({ ...item, body: new TextEncoder().encode(JSON.stringify(body)) }, [photo], "draft");
+      }
+    }, n);
+  }
+
+  /** A report from home on; gives nothing, the queue says it. */
+  async report(kind = "sewage_outflow") {
+    await this.shoot();
+    await this.page.click(`#${kind}`);
+    await this.page.click("#send");
+    await this.page.waitForSelector(".home");
+  }
+
+  /** Begins a patrol: then the large button is the camera. */
+  async walk() {
+    await this.page.click("#main");
+    await this.page.waitForSelector(".walking");
+  }
+
+  /** What the phone keeps: every item and photo, bodies as text, and which hashes still have bytes. */
+  async kept() {
+    return this.page.evaluate(async () => {
+      const db = await new Promise((done, fail) => {
+        const request = indexedDB.open("jijia");
+        request.onsuccess = () => done(request.result);
+        request.onerror = () => fail(request.error);
+      });
+      const all = (store, verb) => new Promise((done) => {
+        const request = db.transaction(store).objectStore(store)[verb]();
+        request.onsuccess = () => done(request.result);
+      });
+      const items = await all("items", "getAll");
+      const photos = await all("photos", "getAll");
+      const bytes = await all("bytes", "getAllKeys");
+      db.close();
+      return { items: items.map((i) => ({ ...i, body: new TextDecoder().decode(i.body) })), photos, bytes };
+    });
+  }
+
+  /** Waits until nothing is left to send. */
+  async delivered(timeout = 60000) {
+    const end = Date.now() + timeout;
+    for (;;) {
+      const open = await this.page.evaluate(() => import("/m/store.js").then((store) => store.countOpen()));
+      const { items, photos } = open === 0 || Date.now() > end ? await this.kept() : { items: [] };
+      if (items.length > 0 && items.every((i) => i.open === 0)) return { items, photos };
+      if (Date.now() > end) throw new Error(`not delivered: ${JSON.stringify([items.map((i) => i.record), photos])}`);
+      await this.page.waitForTimeout(200);
+    }
+  }
+
+  /** The battery falls out: no chance to write anything. */
+  async kill() {
+    const pid = Number(fs.readlinkSync(path.join(this.profile, "SingletonLock")).split("-").pop());
+    const closed = new Promise((done) => this.context.once("close", done));
+    process.kill(pid, "SIGKILL");
+    await closed;
+  }
+
+  async close() {
+    await this.context.close();
+    if (this.own) fs.rmSync(this.profile, { recursive: true, force: true });
+  }
+}
+
+module.exports = { AT, FLAGS, PEOPLE, Phone, SCREEN, Server, folder };
