@@ -74,7 +74,8 @@ const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All,
 const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All]);
 const SEES_ORIGINALS: Rule = /*                 */ roles([No, All, All, Unit, All, No, No]);
 const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
-const EXPORTS_DUTY: Rule = /*                   */ roles([No, All, All, No, All, No, No]);
+// Why somebody was excused (病假) is not for everybody who may read.
+const DUTY: Rule = /*                           */ roles([No, All, All, No, All, No, No]);
 const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All]);
 const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No]);
 const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All]);
@@ -91,7 +92,7 @@ pub(super) fn doors(app: App) -> Built {
     for ((path, item), routes) in of_timeline.chain(of_duty).collect::<Vec<_>>() {
         // An export is an entry: asking for its head must not make one.
         let routes = routes.head(timeline::no_head);
-        let rule = if path.contains("compliance") { EXPORTS_DUTY } else { EXPORTERS };
+        let rule = if path.contains("compliance") { DUTY } else { EXPORTERS };
         doors = doors.page(rule, "GET", &path, routes);
         doors.quick.get_openapi_mut().paths.paths.insert(path, item);
     }
@@ -105,7 +106,7 @@ fn pages(doors: Doors) -> Doors {
         .page(OVERSEERS, "GET", "/", get(page_routes::overview))
         .page(READERS, "GET", "/timeline", get(page_routes::timeline))
         .page(READ_ONE, "GET", "/reports/{id}", get(page_routes::report))
-        .page(OVERSEERS, "GET", "/patrols", get(page_routes::patrols))
+        .page(DUTY, "GET", "/patrols", get(page_routes::patrols))
         .page(SUPERVISORS, "GET", "/import", get(page_routes::import))
         .page(ADMINS, "GET", "/people", get(page_routes::people))
         .page(SIGNED_IN, "GET", "/account", get(page_routes::account))
@@ -135,7 +136,7 @@ fn evidence_api(doors: Doors) -> Doors {
         .api(SEES_COPIES, routes!(photos::get_preview))
         .api(FIELD, routes!(field::get_field))
         .api(READ_ONE, routes!(watermark::get_watermarked))
-        .api(OVERSEERS, routes!(compliance::get_compliance))
+        .api(DUTY, routes!(compliance::get_compliance))
         .api(SENSORS, routes!(observations::add_observations))
         .api(SUPERVISORS, routes!(dead_letters::list_dead_letters))
         .api(READERS, routes!(timeline::list_timeline))

@@ -1,5 +1,5 @@
 //! The field app (`/m`): the files of `dashboards/field`, packed once, and the list by which its service worker keeps
-//! them. What it needs to know of the place stands in [`today`].
+//! them. What it needs to know of the place stands in `today`.
 
 mod today;
 
