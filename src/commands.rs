@@ -175,7 +175,13 @@ pub async fn serve(config: Config) -> Result<()> {
     }
     let (stop, stopping) = watch::channel(false);
     let mut service = start(&config, store.clone(), &stopping).await?;
-    people::first_admin(&config, &store, service.address).await?;
+    // A full disk must not keep the service from starting: what is there can be read, and the next start makes the link.
+    match people::first_admin(&config, &store, service.address).await {
+        Err(error @ (Error::NoSpace(_) | Error::Unavailable(_))) => {
+            tracing::warn!(%error, "no setup link could be made");
+        }
+        made => made?,
+    }
     let scheme = if config.tls.mode == config::TlsMode::Off { "http" } else { "https" };
     tracing::info!("serving on {scheme}://{}", service.address);
     let ended = tokio::select! {
