@@ -28,11 +28,11 @@ export async function open() {
   const stop = position.follow("camera", () => tell(view));
   const ticking = setInterval(() => tell(view), TICK_MS);
   tell(view);
-  const stream = await film(view);
+  await film(view);
   return () => {
     stop();
     clearInterval(ticking);
-    if (stream) stream.getTracks().forEach((track) => track.stop());
+    unfilm(view);
   };
 }
 
@@ -59,19 +59,22 @@ function build() {
   return { main, video, file, fix, stamp, ghost, over, shutter, without, busy };
 }
 
-/** The back camera, or null: then the shutter opens the phone's own camera. */
+/** The back camera; without one the shutter opens the phone's own. */
 async function film({ main, video, file }) {
   try {
     const size = { width: { ideal: 2048 }, height: { ideal: 1536 } };
     const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", ...size } });
     video.srcObject = stream;
     await video.play();
-    return stream;
   } catch (error) {
     file.setAttribute("capture", "environment");
     main.classList.add("own");
-    return null;
   }
+}
+
+/** Lets go of the camera. */
+function unfilm({ video }) {
+  if (video.srcObject) video.srcObject.getTracks().forEach((track) => track.stop());
 }
 
 /** Accuracy in words, and the stamp. */
@@ -123,8 +126,8 @@ function dated(begin, { lastModified }) {
 async function take(view, draft, packing, file) {
   view.busy.hidden = false;
   view.shutter.disabled = true;
-  // The picture has been taken; a moving one would take the time that packing needs.
-  view.video.pause();
+  // The picture has been taken; a camera that goes on would take the time that packing needs.
+  unfilm(view);
   const begin = draft || (await begun());
   const base = file && !draft ? dated(begin, file) : begin;
   try {
@@ -136,7 +139,7 @@ async function take(view, draft, packing, file) {
     // Nothing was kept, and that is what is said.
     view.busy.hidden = true;
     view.shutter.disabled = false;
-    view.video.play().catch(() => undefined);
+    await film(view);
     say(t(error.name === "QuotaExceededError" ? "trouble.full" : "trouble.photo"), { bad: true, seconds: 15 });
   }
 }

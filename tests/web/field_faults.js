@@ -158,6 +158,7 @@ class Pieces {
     if (offset !== this.kept.length) return route.fulfill({ status: 409, headers: here });
     if (this.offsets.length === 2 && !this.cut) {
       this.cut = true;
+      await this.shown;
       this.kept = Buffer.concat([this.kept, piece.subarray(0, 1000)]);
       return route.abort();
     }
@@ -181,6 +182,8 @@ class Pieces {
 
 async function resumed(phone, server) {
   const pieces = new Pieces(server.base);
+  // The second piece is cut when the person has seen that the photo goes.
+  pieces.shown = new Promise((done) => { pieces.isShown = done; });
   await phone.context.route(/photos\/[0-9a-f]{64}$/, (route) => pieces.answer(route));
   const page = await phone.open();
   await phone.walk();
@@ -192,6 +195,7 @@ async function resumed(phone, server) {
   await page.click("#send");
   await page.click("#tile-outbox");
   await page.waitForSelector("progress", { timeout: 15000 });
+  pieces.isShown();
   const again = setInterval(() => page.click("#now").catch(() => undefined), 1000);
   const after = await phone.delivered();
   clearInterval(again);
