@@ -139,8 +139,8 @@ async function killedMidway(phone, server) {
 
 /** A server that takes pieces, in front of the real one: cuts the second piece, spoils the first whole, counts the bytes. */
 class Pieces {
-  constructor(base) {
-    Object.assign(this, { base, kept: Buffer.alloc(0), sent: 0, cut: false, spoilt: false, offsets: [] });
+  constructor({ base, auth }) {
+    Object.assign(this, { base, auth, kept: Buffer.alloc(0), sent: 0, cut: false, spoilt: false, offsets: [] });
   }
 
   async answer(route) {
@@ -174,14 +174,14 @@ class Pieces {
       this.kept = Buffer.alloc(0);
       return route.fulfill({ status: 422, json: { status: 422, detail: "wrong hash" } });
     }
-    const answer = await fetch(this.base + new URL(route.request().url()).pathname, { method: "PUT", body });
+    const answer = await fetch(this.base + new URL(route.request().url()).pathname, { method: "PUT", body, headers: this.auth });
     this.receipt = await answer.json();
     return route.fulfill({ status: answer.status, json: this.receipt });
   }
 }
 
 async function resumed(phone, server) {
-  const pieces = new Pieces(server.base);
+  const pieces = new Pieces(server);
   // The second piece is cut when the person has seen that the photo goes.
   pieces.shown = new Promise((done) => { pieces.isShown = done; });
   await phone.context.route(/photos\/[0-9a-f]{64}$/, (route) => pieces.answer(route));

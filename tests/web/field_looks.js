@@ -90,7 +90,7 @@ async function findings(page, size) {
 
 async function look(base, pictures, [lang, size, theme, zoom = "100"]) {
   const init = Object.entries({ size, theme, zoom }).map(([name, value]) => `localStorage.setItem("jijia.${name}", "${value}");`).join("");
-  const phone = await Phone.start(base, { lang, init });
+  const phone = await Phone.start(base, { lang, init, played: true });
   const said = [];
   try {
     await tour(phone, async (name) => {

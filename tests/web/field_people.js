@@ -2,17 +2,17 @@
 "use strict";
 const assert = require("assert");
 const http = require("http");
-const { PEOPLE, Phone, Server } = require("./field_phone.js");
+const { PEOPLE, PIN, Phone, Server } = require("./field_phone.js");
 const { arrived, with_phone } = require("./field_queue.js");
 
-const OUT = { session: { state: "out", person: null } };
+const OUT = { signedIn: false };
 
 async function pin(page, digits) {
   for (const digit of digits) await page.click(`.key:has-text("${digit}")`);
   await page.click(".key.ok");
 }
 
-async function signIn(phone, name, digits = "1234") {
+async function signIn(phone, name, digits = PIN) {
   await phone.page.click(`.person:has-text("${name}")`);
   await pin(phone.page, digits);
 }
@@ -64,40 +64,41 @@ async function offline(phone) {
     await pin(page, "9999");
     await page.waitForFunction(() => document.getElementById("say").textContent.includes("密码不对"));
   }
-  await pin(page, "1234");
+  await pin(page, PIN);
   await page.waitForFunction(() => /请等 \d+ 秒/.test(document.getElementById("say").textContent));
   await page.reload();
   await page.waitForSelector("#app h1");
   await page.evaluate(() => { window.location.hash = "people"; });
   await page.click(`.person:has-text("李建国")`);
-  await pin(page, "1234");
+  await pin(page, PIN);
   await page.waitForFunction(() => /请等 \d+ 秒/.test(document.getElementById("say").textContent));
   await page.waitForTimeout(5500);
-  await pin(page, "1234");
+  await pin(page, PIN);
   await page.waitForSelector(".home");
 }
 
 /** The code of the office's wall makes the phone known, and leaves the address. */
-async function enrolled(phone) {
-  phone.session = { state: "out", person: null, device: null, csrf: null };
-  await phone.context.route("**/api/v1/device", (route) => {
-    assert.deepEqual(route.request().postDataJSON(), { code: "AB-12" });
-    phone.session.device = { id: "d-1", name: "1号手机", people: PEOPLE };
-    return route.fulfill({ status: 201, json: { ...phone.session, now: new Date().toISOString() } });
-  });
+async function enrolled(phone, server) {
   const page = await phone.open();
   await page.waitForSelector(".enrol");
-  await page.goto(`${phone.base}/m#enrol=AB-12`);
+  const code = server.code();
+  await page.goto(`${phone.base}/m#enrol=${code}`);
   await page.waitForSelector(".person");
-  assert.ok(!page.url().includes("AB-12"));
+  assert.ok(!page.url().includes(code));
+  assert.deepEqual(await page.$$eval(".person", (all) => all.length), PEOPLE.length);
 }
 
 /** In the demo nobody is asked: a name is enough. */
-async function open(phone) {
-  phone.session = { state: "open", person: null, device: null, csrf: null };
-  const page = await phone.open();
-  await page.click(".people .person, main .tile");
-  await page.waitForSelector(".home");
+async function open(base) {
+  const phone = await Phone.start(base);
+  try {
+    const page = await phone.open();
+    await page.click(".people .person, main .tile");
+    await page.waitForSelector(".home");
+    assert.deepEqual(phone.faults, []);
+  } finally {
+    await phone.close();
+  }
 }
 
 /** Where it cannot work it says why, and how it can. */
@@ -149,7 +150,7 @@ async function newVersion() {
   const server = await Server.start();
   const state = { more: "" };
   const between = await proxy(server.base, state);
-  const phone = await Phone.start(`http://127.0.0.1:${between.address().port}`);
+  const phone = await Phone.start(`http://127.0.0.1:${between.address().port}`, { server });
   try {
     const page = await phone.open();
     await phone.installed();
@@ -174,12 +175,12 @@ async function newVersion() {
   }
 }
 
-async function people(test) {
+async function people(test, base) {
   const on = (name, run, options = {}) => test(name, () => with_phone(options, run));
   await on("the person changes with twenty unsent", changed, OUT);
   await on("a PIN without a network, and growing waits", offline, OUT);
-  await on("a phone is enrolled by the code on the wall", enrolled, OUT);
-  await on("in the demo a name is enough", open, OUT);
+  await on("a phone is enrolled by the code on the wall", enrolled, { enrolled: false });
+  await test("in the demo a name is enough", () => open(base));
   await test("WeChat, no https, private mode: the way out is shown", guides);
   await test("a new version waits until nothing is half written", newVersion);
 }

@@ -1,7 +1,7 @@
 // A phone for the tests: a browser with a profile of its own, and a server that can be killed and started again on the
 // same folder and port.
 "use strict";
-const { spawn } = require("child_process");
+const { spawn, spawnSync } = require("child_process");
 const fs = require("fs");
 const net = require("net");
 const os = require("os");
@@ -14,6 +14,9 @@ const SCREEN = { width: 360, height: 640 };
 /** Before 3号排口 of the shipped place. */
 const AT = { latitude: 29.39928, longitude: 113.114079, accuracy: 6 };
 const PEOPLE = [{ id: "p-01", name: "李建国" }, { id: "p-02", name: "王秀英" }];
+
+/** Of each of them. */
+const PIN = "1357";
 
 const folder = (name) => fs.mkdtempSync(path.join(os.tmpdir(), `jijia-${name}-`));
 
@@ -32,7 +35,30 @@ class Server {
     server.data = path.join(folder("data"), "data");
     server.base = `http://127.0.0.1:${await freePort()}`;
     await server.start();
+    server.invite();
     return server;
+  }
+
+  /** A command of the shell beside the service; gives what it prints. */
+  shell(args, input = "") {
+    const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("JIJIA_")));
+    const done = spawnSync(process.env.JIJIA, ["--data", this.data, "people", ...args], { env: plain, input, encoding: "utf8" });
+    if (done.status !== 0) throw new Error(`people ${args.join(" ")}: ${done.stderr}`);
+    return done.stdout.trim();
+  }
+
+  /** The patrol persons with their PINs, and a token for what the tests ask. */
+  invite() {
+    for (const { id, name } of PEOPLE) {
+      this.shell(["add", "--name", name, "--role", "patrol"]);
+      this.shell(["pin", id], PIN);
+    }
+    this.auth = { Authorization: `Bearer ${this.shell(["token", "--name", "tests", "--role", "admin", "--days", "1"])}` };
+  }
+
+  /** The code on the office's wall: enrols one phone. */
+  code() {
+    return this.shell(["phone", "--name", "1号手机"]).match(/enrol=([0-9a-f]{64})/)[1];
   }
 
   async start() {
@@ -56,7 +82,7 @@ class Server {
   }
 
   async json(address) {
-    const answer = await fetch(this.base + address);
+    const answer = await fetch(this.base + address, { headers: this.auth });
     return answer.ok ? answer.json() : null;
   }
 
@@ -66,15 +92,31 @@ class Server {
   }
 }
 
-/** A phone: its profile stays over restarts. `session` answers where the server has no people yet. */
+/**
+ * A phone: its profile stays over restarts. With a `server` of its own it is enrolled and signed in there; `played` answers
+ * for the session what no demo would: a shared phone with two persons.
+ */
 class Phone {
-  static async start(base, { lang = "zh", session = {}, init, profile } = {}) {
+  static async start(base, { lang = "zh", init, profile, server, enrolled = true, signedIn = true, played = false } = {}) {
     const phone = new Phone();
-    Object.assign(phone, { base, init, lang, faults: [], own: !profile, profile: profile || folder("phone") });
+    Object.assign(phone, { base, init, lang, played, faults: [], own: !profile, profile: profile || folder("phone") });
     const device = { id: "d-1", name: "1号手机", people: PEOPLE };
-    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t", ...session };
+    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t" };
     await phone.launch();
+    if (server && enrolled) await phone.enter(server.code(), signedIn && PEOPLE[0].id);
     return phone;
+  }
+
+  /** Enrols it and, where a person is named, signs in: by requests of a page of the server's, which keep its cookies. */
+  async enter(code, person) {
+    await this.page.goto(`${this.base}/livez`);
+    const answers = await this.page.evaluate(async ([known, who, pin]) => {
+      const headers = { "Content-Type": "application/json" };
+      const post = (path, body) => fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+      const first = (await post("/api/v1/device", { code: known })).status;
+      return [first, who ? (await post("/api/v1/session", { person: who, pin })).status : 200];
+    }, [code, person, PIN]);
+    if (String(answers) !== "201,200") throw new Error(`the phone could not enter: ${answers}`);
   }
 
   async launch() {
@@ -86,7 +128,7 @@ class Phone {
     if (this.init) await this.context.addInitScript(this.init);
     const first = (lang) => localStorage.setItem("jijia.lang", localStorage.getItem("jijia.lang") || lang);
     await this.context.addInitScript(first, this.lang);
-    await this.context.route("**/api/v1/session", (route) => this.answerSession(route));
+    if (this.played) await this.context.route("**/api/v1/session", (route) => this.answerSession(route));
     this.page = this.context.pages()[0] || (await this.context.newPage());
     this.listen(this.page);
   }
@@ -106,7 +148,7 @@ class Phone {
     }
     if (route.request().method() === "POST") {
       const who = PEOPLE.find((p) => p.id === person);
-      if (pin !== "1234") return route.fulfill({ status: 401, json: { status: 401, detail: "wrong PIN" } });
+      if (pin !== PIN) return route.fulfill({ status: 401, json: { status: 401, detail: "wrong PIN" } });
       Object.assign(this.session, { state: "in", person: { ...who, role: "patrol" } });
     }
     return route.fulfill({ json: { ...this.session, now: new Date().toISOString() } });
@@ -258,4 +300,4 @@ class Phone {
   }
 }
 
-module.exports = { AT, FLAGS, PEOPLE, Phone, SCREEN, Server, folder };
+module.exports = { AT, FLAGS, PEOPLE, PIN, Phone, SCREEN, Server, folder };

@@ -15,12 +15,12 @@ async function arrived(server, { items }) {
     assert.equal(record.receipt.id, id);
     const list = kind === "patrol" ? "patrols" : "reports";
     // The same bytes again are harmless, and bring the first receipt: the server has them to the last byte.
-    const headers = { "Content-Type": "application/json" };
+    const headers = { "Content-Type": "application/json", ...server.auth };
     const again = await fetch(`${server.base}/api/v1/${list}`, { method: "POST", body, headers });
     assert.equal(again.status, 200, `sent again: ${again.status}`);
     assert.deepEqual(await again.json(), record.receipt);
     for (const hash of photos) {
-      const answer = await fetch(`${server.base}/api/v1/photos/${hash}`);
+      const answer = await fetch(`${server.base}/api/v1/photos/${hash}`, { headers: server.auth });
       assert.equal(answer.status, 200, `photo ${hash}`);
       assert.equal(sha256(Buffer.from(await answer.arrayBuffer())), hash);
     }
@@ -34,7 +34,7 @@ async function arrived(server, { items }) {
 /** A server, a phone, what the test does with them, and the end of both. */
 async function with_phone(options, run) {
   const server = await Server.start();
-  const phone = await Phone.start(server.base, options);
+  const phone = await Phone.start(server.base, { server, ...options });
   try {
     await run(phone, server);
     assert.deepEqual(phone.faults, []);
@@ -284,14 +284,14 @@ async function token(phone) {
   await phone.context.route("**/api/v1/reports", (route) => {
     tokens.push(route.request().headers()["x-csrf-token"]);
     if (tokens.length > 1) return route.continue();
-    phone.session.csrf = "fresh";
     return route.fulfill({ status: 403, json: { status: 403, detail: "token" } });
   });
   await phone.open();
   await phone.walk();
   await phone.report("other");
   await phone.delivered();
-  assert.deepEqual(tokens, ["t", "fresh"]);
+  assert.equal(tokens.length, 2);
+  for (const sent of tokens) assert.match(sent, /^[0-9a-f]{32}$/);
 }
 
 /** 429 with Retry-After is heeded, also by the button. */
