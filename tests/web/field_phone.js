@@ -103,7 +103,12 @@ class Phone {
     const device = { id: "d-1", name: "1号手机", people: PEOPLE };
     phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t" };
     await phone.launch();
-    if (server && enrolled) await phone.enter(server.code(), signedIn && PEOPLE[0].id);
+    if (server && enrolled) {
+      await phone.enter(server.code(), signedIn && PEOPLE[0].id);
+      // Chromium writes cookies down within half a minute, or when it is closed: the enrolment was some day before.
+      await phone.context.close();
+      await phone.launch();
+    }
     return phone;
   }
 
