@@ -124,11 +124,11 @@ fn publishing(publisher: &Publisher, stop: &watch::Receiver<bool>, parts: &mut P
     }
 }
 
-/// How the service is guarded. A demo asks nobody: it shows nothing real.
+/// How the service is guarded. A demo asks nobody: it shows nothing real. One that others can reach asks all the same.
 fn access(config: &Config, store: &Store) -> Access {
     let hours = |h: f64| Duration::try_from_secs_f64(h * 3600.0).unwrap_or(Duration::MAX);
     Access {
-        open: store.is_demo(),
+        open: store.is_demo() && config.server.listen.ip().is_loopback(),
         session: Limits {
             idle: hours(config.people.session_idle_h),
             absolute: hours(config.people.session_max_h),
@@ -175,12 +175,14 @@ pub async fn serve(config: Config) -> Result<()> {
     }
     let (stop, stopping) = watch::channel(false);
     let mut service = start(&config, store.clone(), &stopping).await?;
-    // A full disk must not keep the service from starting: what is there can be read, and the next start makes the link.
-    match people::first_admin(&config, &store, service.address).await {
-        Err(error @ (Error::NoSpace(_) | Error::Unavailable(_))) => {
-            tracing::warn!(%error, "no setup link could be made");
+    if !service.app.settings.access.open {
+        match people::first_admin(&config, &store, service.address).await {
+            // A full disk keeps no service from starting: what is there can be read, and the next start makes the link.
+            Err(error @ (Error::NoSpace(_) | Error::Unavailable(_))) => {
+                tracing::warn!(%error, "no setup link could be made");
+            }
+            made => made?,
         }
-        made => made?,
     }
     let scheme = if config.tls.mode == config::TlsMode::Off { "http" } else { "https" };
     tracing::info!("serving on {scheme}://{}", service.address);

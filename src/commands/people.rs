@@ -1,6 +1,5 @@
 //! `jijia people`: who may sign in, from the shell. The first administrator, and the way back in when nobody can.
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use clap::Subcommand;
@@ -8,7 +7,7 @@ use jiff::SignedDuration;
 use jijia::clock::Clock;
 use jijia::config::{Config, TlsMode};
 use jijia::error::{Error, Result};
-use jijia::people::{AccountBody, Role, check_account, check_name, secret};
+use jijia::people::{AccountBody, Role, check_account, check_name, check_unit, secret};
 use jijia::store::people::Purpose;
 use jijia::store::{Opener, Store};
 use jijia::web::LINK_LIFETIME;
@@ -17,8 +16,6 @@ use super::say;
 
 /// Who did it, in the log.
 const SHELL: &str = "shell";
-/// The file with the setup link, in the data directory: only its owner can read it.
-const SETUP_FILE: &str = "setup-link";
 
 /// `jijia people …`.
 #[derive(Subcommand)]
@@ -115,11 +112,9 @@ pub async fn run(command: PeopleCommand, config: &Config) -> Result<()> {
             show_link(&format!("{}/m#enrol={code}", base_url(config, config.server.listen)))
         }
         PeopleCommand::Token { name, role, unit, days } => {
-            let (role, login) = (role.parse()?, Some("machine".to_owned()));
-            checked(
-                AccountBody { name: name.clone(), role, unit: unit.clone(), login, disabled: false },
-                config,
-            )?;
+            let role = role.parse()?;
+            check_name("name", &name)?;
+            check_unit(role, unit.as_deref(), &crate::load_place(config)?.units)?;
             let until = store.clock().now() + SignedDuration::from_hours(24 * i64::from(days));
             let (_, token) = store.add_machine(name, role, unit, until, by).await?;
             say(&format!("{token}\n"));
@@ -131,8 +126,7 @@ pub async fn run(command: PeopleCommand, config: &Config) -> Result<()> {
 
 fn checked(body: AccountBody, config: &Config) -> Result<AccountBody> {
     let place = crate::load_place(config)?;
-    let units: Vec<&str> = place.units.iter().map(|u| u.code.as_str()).collect();
-    check_account(&body, &units)?;
+    check_account(&body, &place.units)?;
     Ok(body)
 }
 
@@ -172,8 +166,9 @@ async fn switch(store: &Store, id: String, disabled: bool) -> Result<()> {
 /// Where nobody governs yet: makes the configured administrator, or a link with which one is made. The link goes to
 /// standard output and into a file of its own, never into the log of the process.
 pub async fn first_admin(config: &Config, store: &Store, address: SocketAddr) -> Result<()> {
-    if store.is_demo() || store.has_admin().await? {
-        return Ok(());
+    if store.has_admin().await? {
+        // The link was used; it must not lie about.
+        return store.keep_setup_link(None).map(|_| ());
     }
     if !config.people.admin_login.is_empty() {
         let password = config.people.admin_password.reveal().to_owned();
@@ -191,18 +186,9 @@ pub async fn first_admin(config: &Config, store: &Store, address: SocketAddr) ->
     }
     let code = store.add_invite(Purpose::Setup, None, None, LINK_LIFETIME).await?;
     let link = format!("{}/join#{code}", base_url(config, address));
-    let path = store.dir().join(SETUP_FILE);
-    write_private(&path, &link)?;
+    let path = store.keep_setup_link(Some(&link))?;
     tracing::info!(file = %path.display(), "nobody governs yet: open the setup link within 30 minutes (it is in this file)");
     show_link(&link)
-}
-
-fn write_private(path: &std::path::Path, text: &str) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    Ok(writeln!(options.open(path)?, "{text}")?)
 }
 
 /// The address as text and as a QR code of block characters, for a phone before the screen.

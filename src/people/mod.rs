@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
+use crate::lake::Unit;
 pub use role::{Reach, Role, Rule};
 
 /// Longest name of a person, a phone or a machine, characters.
@@ -60,27 +61,36 @@ pub struct AccountBody {
     pub disabled: bool,
 }
 
-/// Checks what does not need the store; `units` are the codes of the place.
+/// Checks what does not need the store; `units` are those of the place.
 ///
 /// # Errors
 /// `Invalid` naming the field and what is allowed.
-pub fn check_account(body: &AccountBody, units: &[&str]) -> Result<()> {
+pub fn check_account(body: &AccountBody, units: &[Unit]) -> Result<()> {
     check_name("name", &body.name)?;
-    match (&body.unit, body.role) {
-        (None, Role::Unit) => return Err(Error::invalid("unit", "is missing: a unit's account names it")),
-        (Some(_), role) if role != Role::Unit => {
-            return Err(Error::invalid("unit", "belongs to the role `unit`; allowed here: none"));
-        }
-        (Some(code), _) if !units.contains(&code.as_str()) => {
-            let message = format!("`{code}` is not known; allowed: {}", units.join(", "));
-            return Err(Error::invalid("unit", message));
-        }
-        _ => {}
-    }
+    check_unit(body.role, body.unit.as_deref(), units)?;
     match &body.login {
         Some(login) => check_login(login),
         None if body.role == Role::Patrol => Ok(()),
         None => Err(Error::invalid("login", "is missing: only patrol staff go without one (by PIN)")),
+    }
+}
+
+/// Checks that whoever speaks for a unit, and nobody else, names one of the place's.
+///
+/// # Errors
+/// `Invalid` at `unit`.
+pub fn check_unit(role: Role, unit: Option<&str>, units: &[Unit]) -> Result<()> {
+    match (unit, role) {
+        (None, Role::Unit) => Err(Error::invalid("unit", "is missing: a unit's account names it")),
+        (Some(_), role) if role != Role::Unit => {
+            Err(Error::invalid("unit", "belongs to the role `unit`; allowed here: none"))
+        }
+        (Some(code), _) if !units.iter().any(|u| u.code == code) => {
+            let known: Vec<&str> = units.iter().map(|u| u.code.as_str()).collect();
+            let message = format!("`{code}` is not known; allowed: {}", known.join(", "));
+            Err(Error::invalid("unit", message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_wrong_account_is_refused_by_the_name_of_its_field() {
-        let units = ["CT", "SX"];
+        let units = ["CT", "SX"].map(|code| Unit { code: code.into(), name: code.into() });
         let field = |body: AccountBody| match check_account(&body, &units) {
             Ok(()) => String::new(),
             Err(Error::Invalid { field, .. }) => field,

@@ -61,6 +61,7 @@ impl Store {
         if matches!(appended, Ok(_) | Err(Error::Gone(_))) {
             remove_durably(&self.original_path(sha256_hex))?;
             remove_durably(&self.preview_path(sha256_hex))?;
+            remove_durably(&self.part_path(sha256_hex))?;
         }
         appended
     }

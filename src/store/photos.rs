@@ -94,6 +94,7 @@ impl Store {
     pub async fn add_photo(&self, upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
         let hex = sha256_hex.to_owned();
         if self.find_photo(&hex).await?.is_some_and(|p| p.erased) {
+            upload.discard()?;
             return Err(erased(&hex));
         }
         let original = self.original_path(&hex);

@@ -250,7 +250,7 @@ impl Store {
         Ok(())
     }
 
-    fn part_path(&self, sha256_hex: &str) -> PathBuf {
+    pub(super) fn part_path(&self, sha256_hex: &str) -> PathBuf {
         self.dir.join("uploads").join(format!("{sha256_hex}.part"))
     }
 }

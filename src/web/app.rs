@@ -11,7 +11,8 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::access::{Access, Gate};
+use super::access::Access;
+use super::gate::Gate;
 use super::problem::Failure;
 use crate::document::export::Office;
 use crate::error::{Error, Result};

@@ -67,7 +67,7 @@ const fn roles(reaches: [Reach; 7]) -> Rule {
 
 // How far each role reaches:                        patrol super liaison unit admin viewer machine
 const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All]);
-const OVERSEERS: Rule = /*                      */ roles([No, All, All, No, All, All, No]);
+const HOME: Rule = /*                           */ roles([Own, All, All, Unit, All, All, No]);
 const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, All, All, All]);
 const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All]);
 const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No]);
@@ -103,7 +103,7 @@ pub(super) fn doors(app: App) -> Built {
 
 fn pages(doors: Doors) -> Doors {
     doors
-        .page(OVERSEERS, "GET", "/", get(page_routes::overview))
+        .page(HOME, "GET", "/", get(page_routes::overview))
         .page(READERS, "GET", "/timeline", get(page_routes::timeline))
         .page(READ_ONE, "GET", "/reports/{id}", get(page_routes::report))
         .page(DUTY, "GET", "/patrols", get(page_routes::patrols))

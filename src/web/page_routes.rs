@@ -3,7 +3,7 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -24,6 +24,7 @@ use crate::clock::{beijing, beijing_words};
 use crate::error::Error;
 use crate::evidence::overview::Overview;
 use crate::evidence::timeline::{Named, Row};
+use crate::people::Reach;
 use crate::picture::{
     Canvas, MapMarks, OutfallMark, SectorMark, StationMark, TimelinePictures, map, patches,
 };
@@ -105,12 +106,18 @@ pub(super) async fn people(
     page(&app, sign_in::people(&app.place.name, units, app.store.is_demo(), lang.0), lang)
 }
 
-/// `GET /`.
+/// `GET /`: the overview, for those who see the whole lake; the others are sent to what is theirs.
 pub(super) async fn overview(
     State(app): State<App>,
+    actor: Actor,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
+    match actor.reach {
+        Reach::All => {}
+        Reach::Unit => return Redirect::to("/timeline").into_response(),
+        Reach::Own | Reach::No => return Redirect::to("/m").into_response(),
+    }
     let lang = language(asked.lang.as_deref(), &headers);
     let made = overview_html(&app, lang.0).await;
     page(&app, made, lang)

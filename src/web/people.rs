@@ -15,7 +15,7 @@ use super::problem::{Failure, Problem};
 use crate::error::{Error, Result};
 use crate::evidence::entry::Receipt;
 use crate::patrol::report::parse_json;
-use crate::people::{Account, AccountBody, Role, check_account, check_name, secret};
+use crate::people::{Account, AccountBody, Role, check_account, check_name, check_unit, secret};
 use crate::picture;
 use crate::store::people::{Looked, Machine, Phone, Purpose, Secret};
 
@@ -36,8 +36,7 @@ fn fresh(body: impl IntoResponse) -> Response {
 
 fn checked(app: &App, body: &[u8]) -> Result<AccountBody> {
     let body: AccountBody = parse_json(body)?;
-    let units: Vec<&str> = app.place.units.iter().map(|u| u.code.as_str()).collect();
-    check_account(&body, &units)?;
+    check_account(&body, &app.place.units)?;
     if body.role == Role::Machine {
         return Err(Error::invalid("role", "a machine has a token; allowed here: the roles of people"));
     }
@@ -227,12 +226,7 @@ pub(super) async fn add_token(
 ) -> Result<Response, Failure> {
     let TokenBody { name, role, unit, days } = parse_json(&body)?;
     check_name("name", &name)?;
-    let units: Vec<&str> = app.place.units.iter().map(|u| u.code.as_str()).collect();
-    let login = Some("machine".to_owned());
-    check_account(
-        &AccountBody { name: name.clone(), role, unit: unit.clone(), login, disabled: false },
-        &units,
-    )?;
+    check_unit(role, unit.as_deref(), &app.place.units)?;
     if !(1..=TOKEN_DAYS).contains(&days) {
         return Err(Error::invalid("days", format!("allowed: 1 to {TOKEN_DAYS}")).into());
     }

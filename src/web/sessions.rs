@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::access::{self, Actor, KNOWN, PHONE, SESSION, cookie, set_cookie};
+use super::access::{Actor, KNOWN, PHONE, SESSION, cookie, set_cookie};
 use super::app::{App, Json};
+use super::gate;
 use super::page_routes;
 use super::pages::sign_in::LoginPage;
 use super::problem::{Failure, Problem};
@@ -213,7 +214,7 @@ fn wrong() -> Error {
 async fn at_desk(app: &App, parts: &Parts, login: &str, password: String, code: &str) -> Result<Entered> {
     let known = app.store.find_sign_in(login).await?.filter(|k| k.account.login.as_deref() == Some(login));
     let id = known.as_ref().map(|k| k.account.id.as_str());
-    let source = access::source(app, parts, id).await?;
+    let source = gate::source(app, parts, id).await?;
     // A name that nobody has is held back like one that somebody has.
     let account = id.map_or_else(|| format!("login {login}"), str::to_owned);
     app.gate.turn(&account, &source).await?;

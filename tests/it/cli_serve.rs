@@ -19,6 +19,13 @@ fn one_service_per_directory_and_a_request_under_way_is_finished() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = Serve::start(dir.path());
     assert!(running.get("/livez").status == 200);
+    let link = dir.path().join("setup-link");
+    assert!(std::fs::read_to_string(&link).unwrap().contains("/join#"), "nobody governs yet");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&link).unwrap().permissions().mode() & 0o077, 0);
+    }
     let said = refused(dir.path(), &[]);
     assert!(said.contains("another `jijia serve`") && said.contains("--data"), "{said}");
 

@@ -116,6 +116,12 @@ async fn an_erased_photo_is_gone_and_does_not_come_back() {
     assert!(gone.problem(410, "")["detail"].to_string().contains("已依法删除"));
     service.get(&format!("/api/v1/photos/{hash}/preview")).await.problem(410, "");
     service.put_photo(&photo).await.problem(410, "");
+    // Also by a way that does not ask first: nothing of its bytes stays.
+    let store = &service.app.store;
+    let mut upload = store.resume_upload(&hash, photo.len() as u64).await.unwrap();
+    upload.write(&photo).unwrap();
+    store.add_photo(upload, &hash, service.app.settings.photos).await.unwrap_err();
+    assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0);
     assert_eq!(files_under(dir.path()).len(), 2, "original and copy of the other one");
     let shown = service.get(&format!("/api/v1/reports/{}", id(1))).await.json();
     let state = |n: usize| (shown["photos"][n]["stored"].clone(), shown["photos"][n]["erased"].clone());

@@ -3,16 +3,25 @@
 mod machines;
 mod sessions;
 
+use std::io::Write;
+
 use rusqlite::params;
 
+use super::backup::private;
 use super::tx::Tx;
-use super::{Store, read_error};
+use super::{Store, read_error, remove_durably};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Change, Entry, FORMAT, Payload, Receipt};
 use crate::people::{Account, AccountBody, Role};
 
 pub use machines::{Machine, Phone};
 pub use sessions::{Invite, Limits, Purpose, Session};
+
+/// The file with the setup link, in the data directory.
+const SETUP_FILE: &str = "setup-link";
+/// Whether somebody governs here.
+const GOVERNED: &str =
+    "select exists (select 1 from account where role = 'admin' and disabled = 0 and password is not null)";
 
 /// What is asked of an account that signs in.
 #[derive(Clone, Debug)]
@@ -119,8 +128,7 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn has_admin(&self) -> Result<bool> {
-        let sql = "select exists (select 1 from account where role = 'admin' and disabled = 0 and password is not null)";
-        sqlx::query_scalar(sql).fetch_one(&self.readers).await.map_err(read_error)
+        sqlx::query_scalar(GOVERNED).fetch_one(&self.readers).await.map_err(read_error)
     }
 
     /// Adds a person, who has no secret yet. `by` is the id of whoever does it.
@@ -131,9 +139,7 @@ impl Store {
         let received_at = self.clock.now();
         self.writer
             .run(move |tx| {
-                let (last,): (i64,) =
-                    tx.row("select coalesce(max(cast(substr(id, 3) as integer)), 0) from account", ())?;
-                let id = format!("p-{:02}", last + 1);
+                let id = next_id(tx)?;
                 login_is_free(tx, &body, &id)?;
                 tx.exec(
                     "insert into account (id, name, role, unit, login, disabled) values (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -188,6 +194,19 @@ impl Store {
         self.writer.run(move |tx| set_secret(tx, &id, &secret, by, received_at)).await
     }
 
+    /// Keeps the setup link in a file that only its owner reads; `None` takes the file away. Gives where it is.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn keep_setup_link(&self, link: Option<&str>) -> Result<std::path::PathBuf> {
+        let path = self.dir.join(SETUP_FILE);
+        match link {
+            Some(link) => writeln!(private(&path)?, "{link}")?,
+            None => remove_durably(&path)?,
+        }
+        Ok(path)
+    }
+
     /// Says in the log that somebody looked at what is not for everybody.
     ///
     /// # Errors
@@ -215,12 +234,20 @@ fn login_is_free(tx: &Tx<'_>, body: &AccountBody, id: &str) -> Result<()> {
     }
 }
 
+/// Somebody governs, as this transaction has it.
+fn is_governed(tx: &Tx<'_>) -> Result<bool> {
+    tx.row::<(bool,)>(GOVERNED, ()).map(|(is,)| is)
+}
+
+/// The id of the next account: for ever its own.
+fn next_id(tx: &Tx<'_>) -> Result<String> {
+    let (last,): (i64,) =
+        tx.row("select coalesce(max(cast(substr(id, 3) as integer)), 0) from account", ())?;
+    Ok(format!("p-{:02}", last + 1))
+}
+
 fn somebody_governs(tx: &Tx<'_>) -> Result<()> {
-    let (left,): (i64,) = tx.row(
-        "select count(*) from account where role = 'admin' and disabled = 0 and password is not null",
-        (),
-    )?;
-    if left > 0 {
+    if is_governed(tx)? {
         return Ok(());
     }
     Err(Error::Conflict("the last administrator stays: nobody could govern any more".into()))

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::machines::{Phone, add_phone};
-use super::{Account, AccountBody, Role, Secret, append_account, login_is_free, set_secret};
+use super::{
+    Account, AccountBody, Role, Secret, append_account, is_governed, login_is_free, next_id, set_secret,
+};
 use crate::error::{Error, Result};
 use crate::evidence::entry::Change;
 use crate::people::secret;
@@ -336,16 +338,10 @@ fn add_admin(
     totp: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<String> {
-    let (known,): (i64,) = tx.row(
-        "select count(*) from account where role = 'admin' and disabled = 0 and password is not null",
-        (),
-    )?;
-    if known > 0 {
+    if is_governed(tx)? {
         return Err(Error::Conflict("there is an administrator; ask for a link".into()));
     }
-    let (last,): (i64,) =
-        tx.row("select coalesce(max(cast(substr(id, 3) as integer)), 0) from account", ())?;
-    let id = format!("p-{:02}", last + 1);
+    let id = next_id(tx)?;
     let body = AccountBody { role: Role::Admin, unit: None, disabled: false, ..body };
     login_is_free(tx, &body, &id)?;
     tx.exec(
