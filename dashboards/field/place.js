@@ -83,12 +83,21 @@ export function whereabouts(at) {
   return { sector, outfall: outfall && outfall.m <= SAME_M ? outfall.spot : null };
 }
 
-/** What may be the same thing: outfalls within reach of the fix, each with its newest sighting. */
-export function sameHere(at, accuracy_m) {
+/**
+ * What may be the same thing: outfalls within reach of the fix, each with its newest sighting, and sightings of no
+ * outfall, of which one lies within a circle. The nearest first; of `kind`, where one is chosen.
+ */
+export function sameHere(at, accuracy_m, kind) {
   const reach = SAME_M + Math.min(accuracy_m || 0, 100);
-  return nearest(known.outfalls, at).filter((near) => near.m <= reach).slice(0, 2).map(({ spot, m }) => ({
+  const near = (spots) => nearest(spots, at).filter(({ m }) => m <= reach);
+  const outfalls = near(known.outfalls).map(({ spot, m }) => ({
     spot, m, earlier: known.sightings.find((s) => s.outfall === spot.code) || null,
   }));
+  // Newest first: of those at one place the newest stands for all.
+  const elsewhere = known.sightings.filter((s) => !s.outfall && (!kind || s.kind === kind)).reduce((kept, s) => (
+    kept.some((k) => k.kind === s.kind && distance(k, s) <= SAME_M) ? kept : [...kept, s]), []);
+  const sightings = near(elsewhere).map(({ spot, m }) => ({ m, earlier: spot }));
+  return [...outfalls, ...sightings].sort((a, b) => a.m - b.m);
 }
 
 /** The name of an outfall or a sector, or its code. */

@@ -1,5 +1,6 @@
 // Where the phone is. It is asked only while a patrol goes on or the camera is open, and the screen says so.
 
+import { distance } from "./place.js";
 import { t } from "./words.js";
 
 /** An older fix says where the person was, not where they are, seconds. */
@@ -8,20 +9,29 @@ const STALE_S = 180;
 const GOOD_M = 10;
 const FAIR_M = 50;
 const OPTIONS = { enableHighAccuracy: true, maximumAge: 5000, timeout: 30000 };
+/** Nobody by a lake is faster, metres a second. */
+const FASTEST_M_S = 60;
+/** A receiver's fixes differ in the last digits; so many alike were not measured. */
+const ALIKE = 5;
 const REASONS = { 1: "denied", 2: "unavailable", 3: "timeout" };
 
 const listeners = new Set();
 const wanted = new Set();
 let fix = null;
+let alike = 0;
+let jumped = false;
 let reason = "waiting";
 let watching = null;
 
 function took({ coords, timestamp }) {
   // `timestamp` may be the satellites' and `now` a wrong clock's: it is believed as far as an old fix was allowed.
   const old_ms = Math.min(Math.max(0, Date.now() - timestamp), OPTIONS.maximumAge);
-  fix = {
+  const next = {
     lng: coords.longitude, lat: coords.latitude, accuracy_m: coords.accuracy, taken_ms: performance.now() - old_ms,
   };
+  alike = fix && fix.lng === next.lng && fix.lat === next.lat ? alike + 1 : 1;
+  jumped = Boolean(fix) && isJump(fix, next);
+  fix = next;
   listeners.forEach((listener) => listener(fix));
 }
 
@@ -49,6 +59,18 @@ export function follow(purpose, listener) {
 /** Is the phone being asked? */
 export const isFollowing = () => watching !== null;
 
+/** Farther than anybody gets in the time between, both circles taken off. */
+function isJump(from, to) {
+  const m = distance(from, to) - from.accuracy_m - to.accuracy_m;
+  return m > FASTEST_M_S * Math.max(1, (to.taken_ms - from.taken_ms) / 1000);
+}
+
+/** What speaks against the fix: it goes with it, and is never a reason to refuse. */
+function hints() {
+  const signs = { zero_accuracy: fix.accuracy_m === 0, motionless: alike >= ALIKE, jump: jumped };
+  return Object.keys(signs).filter((sign) => signs[sign]);
+}
+
 const age_s = () => (performance.now() - fix.taken_ms) / 1000;
 
 /** The newest fix that still says something, or null. */
@@ -67,7 +89,7 @@ export function freeze() {
   if (!at) return { no_position: t(`no_fix.${fix ? "stale" : reason}`) };
   const position = {
     lng: at.lng, lat: at.lat, crs: "wgs84", accuracy_m: at.accuracy_m, source: "device",
-    fix_age_s: Math.round(age_s() * 10) / 10,
+    fix_age_s: Math.round(age_s() * 10) / 10, hints: hints(),
   };
   return { position };
 }

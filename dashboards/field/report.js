@@ -68,7 +68,7 @@ function head(draft, thumbs) {
 
 function pick(draft, thumbs, kind) {
   const on = draft.kind === kind;
-  const choose = () => keep(draft, thumbs, { kind, form: on ? draft.form : {} });
+  const choose = () => keep(draft, thumbs, { kind, form: on ? draft.form : {}, ...(on ? {} : { same_as: null }) });
   return button({ id: kind, class: `pick${on ? " on" : ""}`, "aria-pressed": String(on), onclick: choose },
     picture(kind), h("span", {}, t(`kind.${kind}`)), on ? h("i", { class: "tick" }, icon("check")) : null);
 }
@@ -77,14 +77,15 @@ function pick(draft, thumbs, kind) {
 function same(draft, thumbs) {
   const at = draft.frozen.position;
   if (!at || draft.kind === "nothing_found") return null;
-  return place.sameHere(at, at.accuracy_m).slice(0, draft.kind ? 2 : 1).map(({ spot, m, earlier }) => {
-    const on = draft.outfall === spot.code;
+  return place.sameHere(at, at.accuracy_m, draft.kind).slice(0, draft.kind ? 2 : 1).map(({ spot, m, earlier }) => {
+    const on = spot ? draft.outfall === spot.code : draft.same_as === earlier.id;
+    const choice = spot ? { outfall: on ? null : spot.code } : { same_as: on ? null : earlier.id };
     const seen = earlier ? t("same.seen", { when: ago(Date.parse(earlier.observed_at), Date.now()) }) : t("same.none");
     return h("section", { class: "same" },
       h("div", { class: "tn" }, earlier && earlier.photo ? preview(earlier.photo) : icon("map-pin")),
-      h("div", {}, h("b", {}, spot.name), h("p", {}, `${metres(m).join(" ")}${t("comma_wide")}${seen}`)),
-      button({ id: spot.code, class: `yes${on ? " on" : ""}`, "aria-pressed": String(on),
-        onclick: () => keep(draft, thumbs, { outfall: on ? null : spot.code }) }, on ? icon("check") : null, t("same.yes")));
+      h("div", {}, h("b", {}, spot ? spot.name : t(`kind.${earlier.kind}`)), h("p", {}, `${metres(m).join(" ")}${t("comma_wide")}${seen}`)),
+      button({ id: spot ? spot.code : earlier.id, class: `yes${on ? " on" : ""}`, "aria-pressed": String(on),
+        onclick: () => keep(draft, thumbs, choice) }, on ? icon("check") : null, t("same.yes")));
   });
 }
 
@@ -111,12 +112,13 @@ function note(draft, thumbs) {
 
 /** The body as it will be sent, for ever. */
 function body(draft, id, made) {
-  const { kind, person, frozen, outfall, note: text, photos } = draft;
+  const { kind, person, frozen, outfall, same_as, note: text, photos } = draft;
+  const same = kind === "nothing_found" ? {} : { ...(outfall ? { outfall } : {}), ...(same_as ? { same_as } : {}) };
   const forms = { sewage_outflow: "sewage", water_hyacinth: "hyacinth" };
   const answers = Object.keys(draft.form).length > 0 && forms[kind] ? { [forms[kind]]: draft.form } : {};
   return {
     id, kind, ...frozen, observed_at: iso(draft.made.ms), device_at: iso(made.ms), person,
-    ...(draft.patrol ? { patrol: draft.patrol } : {}), ...(outfall && kind !== "nothing_found" ? { outfall } : {}),
+    ...(draft.patrol ? { patrol: draft.patrol } : {}), ...same,
     ...answers, ...(text ? { note: text } : {}), photos: photos.map((p) => p.sha256),
   };
 }

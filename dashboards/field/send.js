@@ -12,7 +12,15 @@ import * as store from "./store.js";
 /** Time to take a report back, in which it is not sent. */
 export const UNDO_MS = 5000;
 const EVERY_MS = 60000;
-const PIECE_BYTES = 131072;
+/** So many things go at a time: where an answer takes seconds, 200 one after the other would take most of an hour. */
+const LANES = 3;
+/** A network is called gone when so many sendings in a row brought nothing further. */
+const MISSES_MAX = 6;
+/** Before a lane goes on after a miss; longer with each. */
+const PAUSE_MS = 500;
+/** A piece is as much of a photo as goes through in a few seconds. */
+const PIECE_BYTES = { first: 131072, least: 32768, most: 1048576 };
+const PIECE_QUICK_MS = 5000;
 const LEASE_MS = 20000;
 const WAIT_MIN_MS = 2000;
 const WAIT_MAX_MS = 300000;
@@ -27,6 +35,10 @@ const sent = new Map();
 let running = false;
 let again = false;
 let failures = 0;
+let misses = 0;
+let piece_bytes = PIECE_BYTES.first;
+/** Do the headers of pieces come through, or does something on the way drop them? Asked once, of the first photo. */
+let inPieces = null;
 let wait = { until_ms: 0, byServer: false };
 
 /** One name per tab, also after a reload: its own lease must not hold it up. */
@@ -77,7 +89,6 @@ export async function send(how) {
     if (await store.lease(holder, LEASE_MS)) await rounds();
     // Another tab sends, or one that was killed has left its lease.
     else setTimeout(send, LEASE_MS);
-    failures = 0;
   } catch (error) {
     if (!(error instanceof Unreachable) && !(error instanceof Refused)) throw error;
     hold(error);
@@ -116,15 +127,46 @@ async function round() {
   const items = await store.listOpen();
   const held = items.filter(isHeld);
   if (held.length > 0) setTimeout(() => send({ now: true }), UNDO_MS);
-  for (const item of items) {
-    const { state } = item.record;
-    if (!held.includes(item) && state !== "sent" && state !== "needs") await sendRecord(item);
-  }
+  const due = items.filter((item) => !held.includes(item) && !["sent", "needs"].includes(item.record.state));
+  await inLanes(due.map((item) => () => sendRecord(item)));
   const kept = new Set(held.flatMap((item) => item.photos));
-  for (const photo of await store.listOpenPhotos()) {
-    if (photo.state !== "needs" && !kept.has(photo.sha256)) await sendPhoto(photo);
+  const photos = (await store.listOpenPhotos()).filter((p) => p.state !== "needs" && !kept.has(p.sha256));
+  await inLanes(photos.map(({ sha256 }) => () => sendPhoto(sha256)));
+}
+
+/** Something has come further than it was. */
+function onward() {
+  misses = 0;
+  failures = 0;
+}
+
+/**
+ * Runs the sendings, some at a time; one that the network broke off comes again behind the others. Throws when the
+ * network is gone, and what the server wants waited for.
+ */
+async function inLanes(sendings) {
+  let stopped = null;
+  const lane = async () => {
+    while (!stopped && sendings.length > 0) {
+      const sending = sendings.shift();
+      try {
+        await sending();
+      } catch (error) {
+        misses += 1;
+        if (!(error instanceof Unreachable) || misses >= MISSES_MAX) stopped = stopped || error;
+        sendings.push(sending);
+        await pause(PAUSE_MS * misses * (0.5 + Math.random()));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  if (stopped) {
+    misses = 0;
+    throw stopped;
   }
 }
+
+const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 /** Nothing is wrong with what was sent; it waits, for the network or for somebody to sign in. */
 function mustWait({ status }) {
@@ -151,6 +193,7 @@ async function sendRecord({ id, kind, body, made }) {
     if (!receipt || receipt.id !== id) throw new Unreachable("no receipt");
     // A crash before this line: the report is stored, is sent again, and gets the same receipt.
     await store.settleRecord(id, { state: "sent", at: Date.parse(receipt.received_at), receipt });
+    onward();
   } catch (error) {
     await refused(error, (record) => store.settleRecord(id, record));
   }
@@ -164,12 +207,15 @@ async function refused(error, settle) {
   await settle({ state: "needs", detail: error.detail });
 }
 
-async function sendPhoto({ sha256, type, spoilt = 0 }) {
+async function sendPhoto(sha256) {
   const settle = (state) => store.settlePhoto(sha256, state);
+  const photo = await store.getPhoto(sha256);
+  const { spoilt = 0 } = photo;
   try {
-    const receipt = await upload(sha256, type);
+    const receipt = await upload(photo);
     if (!receipt || receipt.id !== sha256) throw new Unreachable("no receipt of this photo");
     await settle({ state: "sent", at: Date.parse(receipt.received_at), receipt });
+    onward();
   } catch (error) {
     const status = error instanceof Refused ? error.status : 0;
     if (status === 410) await settle({ state: "gone", at: Date.now() });
@@ -191,27 +237,48 @@ async function isWhole(sha256) {
 }
 
 /**
- * Gives the receipt. The server says from where (`Upload-Offset`); where it says nothing (a proxy dropped the header) the
- * photo goes whole.
+ * Gives the receipt. A photo that may have been here goes on from where the server says (`Upload-Offset`); where it says
+ * nothing, since a proxy dropped the header, it goes whole.
  */
-async function upload(sha256, type) {
+async function upload({ sha256, type, tried }) {
   const path = `/api/v1/photos/${sha256}`;
-  const head = await ask("HEAD", path, { also: [404] });
-  if (head.headers.get("Upload-Complete") === "?1") return (await ask("GET", `${path}/receipt`)).json;
+  let offset = 0;
+  if (tried || !inPieces) {
+    const head = await ask("HEAD", path, { also: [404] });
+    if (head.headers.get("Upload-Complete") === "?1") return (await ask("GET", `${path}/receipt`)).json;
+    inPieces = head.headers.has("Upload-Offset");
+    offset = Number(head.headers.get("Upload-Offset") || 0);
+  }
   const bytes = await store.getBytes(sha256);
   if (!bytes) throw new Refused(400, t("detail.no_bytes"));
-  const total = bytes.byteLength;
-  const inPieces = head.headers.has("Upload-Offset");
-  let offset = inPieces ? Number(head.headers.get("Upload-Offset")) : 0;
-  for (let tries = 8 + (2 * total) / PIECE_BYTES; tries > 0; tries -= 1) {
-    move(sha256, offset / total);
-    const end = inPieces ? Math.min(offset + PIECE_BYTES, total) : total;
-    const headers = { "Content-Type": type, "Upload-Offset": String(offset), "Upload-Length": String(total) };
-    const piece = { body: bytes.slice(offset, end), headers, patience_s: PIECE_PATIENCE_S, also: inPieces ? [409] : [] };
-    const answer = await put("PUT", path, piece);
-    if (answer.status === 200 || answer.status === 201) return answer.json;
-    offset = Number(answer.headers.get("Upload-Offset"));
-    if (!(offset >= 0 && offset <= total)) throw new Unreachable("no offset");
+  // Before the first byte: a crash after this line asks before it sends.
+  if (!tried) await store.settlePhoto(sha256, { tried: true });
+  for (let tries = 8 + (2 * bytes.byteLength) / PIECE_BYTES.least; tries > 0; tries -= 1) {
+    const { json, next } = await sendPiece(path, bytes, offset, type);
+    if (next === undefined) return json;
+    if (next > offset) onward();
+    offset = next;
   }
   throw new Unreachable("the photo does not come through");
+}
+
+/** Sends from `offset` on: the server's receipt in `json`, or the `next` byte that it wants. */
+async function sendPiece(path, bytes, offset, type) {
+  const total = bytes.byteLength;
+  const end = inPieces ? Math.min(offset + piece_bytes, total) : total;
+  const headers = { "Content-Type": type, "Upload-Offset": String(offset), "Upload-Length": String(total) };
+  const piece = { body: bytes.slice(offset, end), headers, patience_s: PIECE_PATIENCE_S, also: inPieces ? [409] : [] };
+  const begun = performance.now();
+  move(path.slice(-64), offset / total);
+  try {
+    const answer = await put("PUT", path, piece);
+    if (performance.now() - begun < PIECE_QUICK_MS) piece_bytes = Math.min(2 * piece_bytes, PIECE_BYTES.most);
+    if (answer.status === 200 || answer.status === 201) return answer;
+    const next = Number(answer.headers.get("Upload-Offset"));
+    if (!(next >= 0 && next <= total)) throw new Unreachable("no offset");
+    return { next };
+  } catch (error) {
+    piece_bytes = Math.max(piece_bytes / 2, PIECE_BYTES.least);
+    throw error;
+  }
 }

@@ -224,6 +224,7 @@ impl<'a> Patrols<'a> {
             accuracy_m: Some(12.0),
             source: PositionSource::Map,
             fix_age_s: None,
+            hints: Vec::new(),
         };
         let body = self.body(walk, ReportKind::WaterHyacinth, position, at, seen);
         self.file(walk, at, body, vec![scene]);
@@ -264,6 +265,7 @@ impl<'a> Patrols<'a> {
             person: person(walk.walker),
             patrol: Some(walk.id),
             outfall: None,
+            same_as: None,
             sewage: seen.sewage,
             hyacinth: seen.hyacinth,
             note: seen.note,
@@ -323,6 +325,7 @@ impl<'a> Patrols<'a> {
             accuracy_m: Some(tenths(accuracy_m)),
             source: PositionSource::Device,
             fix_age_s: Some(tenths(between(&mut self.rng, 0.0, 9.0))),
+            hints: Vec::new(),
         }
     }
 }

@@ -66,6 +66,7 @@ fn properties(s: &Sighting) -> JsonObject {
         "in_lake": at.and_then(|at| at.in_lake),
         "no_position": s.no_position,
         "outfall": s.outfall,
+        "same_as": s.same_as,
         "sector": s.sector,
         "unit": s.unit,
         "evidence_level": s.level,

@@ -12,6 +12,7 @@ mod foreign;
 mod jpeg;
 mod png;
 mod preview;
+pub mod taken;
 mod trailer;
 mod webp;
 
@@ -34,7 +35,7 @@ const ALLOWED: &str = "image/jpeg, image/png, image/webp, image/heic";
 pub struct Limits {
     /// Size of the file.
     pub max_bytes: u64,
-    /// Width times height. Four bytes of memory per pixel are the most that decoding may take.
+    /// Width times height. Three bytes of memory for each of these are the most that decoding may take.
     pub max_pixels: u64,
     /// Width, and height.
     pub max_side: u32,
@@ -150,10 +151,10 @@ impl Size {
         Ok(Self { width, height })
     }
 
-    /// Refuses a picture whose decoding takes more memory than four bytes for each pixel allowed.
+    /// Refuses a picture whose decoding takes more memory than three bytes for each pixel allowed.
     fn affords(self, bytes_per_pixel: u64, limits: &Limits) -> Result<()> {
         let needed = u64::from(self.width) * u64::from(self.height) * bytes_per_pixel;
-        let allowed = limits.max_pixels.saturating_mul(4);
+        let allowed = limits.max_pixels.saturating_mul(3);
         if needed > allowed {
             let Self { width, height } = self;
             return Err(too_large(format!(

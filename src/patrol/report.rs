@@ -22,7 +22,8 @@ pub use checks::{check_id, check_person, check_photos, check_sha256, check_text}
 use clock::settle_time;
 pub(super) use clock::{DRIFT_SHOWN, check_seen, clock_offset};
 pub use position::{
-    Position, PositionSource, check_position, check_ring, check_whereabouts, locate, settle_position,
+    Position, PositionHint, PositionSource, check_position, check_ring, check_whereabouts, locate,
+    settle_position,
 };
 
 /// Longest note, characters.
@@ -68,6 +69,9 @@ pub struct ReportBody {
     /// The outfall, where the person chose one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub outfall: Option<String>,
+    /// 同一处: the earlier report that the person says this is the same as.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub same_as: Option<Uuid>,
     /// The form 巡查记录(污水).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sewage: Option<SewageForm>,
@@ -109,6 +113,9 @@ pub struct Record {
     /// The outfall the person chose.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub outfall: Option<String>,
+    /// 同一处: the earlier report that the person says this is the same as.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub same_as: Option<Uuid>,
     /// Form.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sewage: Option<SewageForm>,
@@ -206,12 +213,16 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
         person,
         patrol,
         outfall,
+        same_as,
         sewage,
         hyacinth,
         note,
         photos,
     } = parse_json(body)?;
     check_id(id)?;
+    if same_as == Some(id) {
+        return Err(Error::invalid("same_as", "names this report; allowed: an earlier one"));
+    }
     check_person(&person)?;
     check_text("note", note.as_deref(), NOTE_MAX)?;
     let (seen_at, clock_offset_s) = settle_time(observed_at, device_at, arrival)?;
@@ -224,6 +235,7 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
         device_at,
         clock_offset_s,
         outfall,
+        same_as,
         sewage,
         hyacinth,
         photos,

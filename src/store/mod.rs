@@ -7,6 +7,7 @@ mod bundle;
 mod compliance;
 mod corrections;
 mod dead_letters;
+mod decoder;
 mod erasure;
 mod follow;
 mod log;
@@ -29,11 +30,11 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
+use decoder::Decoder;
 use tx::store_error;
 use writer::Writer;
 
@@ -81,8 +82,7 @@ pub struct Store {
     dir: Arc<Path>,
     clock: Clock,
     demo: bool,
-    /// One photo is decoded at a time: at the limits one takes 200 MB, and ten phones send at once.
-    decoding: Arc<Semaphore>,
+    decoder: Decoder,
     uploads: uploads::Uploads,
     _lock: Option<Arc<File>>,
 }
@@ -132,7 +132,7 @@ impl Store {
             dir: dir.into(),
             clock,
             demo,
-            decoding: Arc::new(Semaphore::new(1)),
+            decoder: Decoder::start()?,
             uploads: uploads::Uploads::default(),
             _lock: lock,
         })
@@ -168,7 +168,7 @@ impl Store {
         self.writer.watch()
     }
 
-    /// Runs `work`, which decodes a photo, when no other is being decoded, off the threads that serve.
+    /// Runs `work`, which decodes a photo, when no other is being decoded, on a thread of its own.
     ///
     /// # Errors
     /// Those of `work`.
@@ -176,12 +176,7 @@ impl Store {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let turn = self.decoding.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?;
-        let work = move || {
-            let _turn = turn;
-            work()
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+        self.decoder.run(work).await
     }
 
     /// A folder of its own inside the data directory, gone when dropped: documents pass through it.

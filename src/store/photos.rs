@@ -1,7 +1,7 @@
 //! Photos: gathered by `uploads`, sealed byte for byte under their SHA-256, never half a photo under a hash.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -12,6 +12,8 @@ use super::uploads::Upload;
 use super::{Store, by_hash, read_error, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Entry, FORMAT};
+use crate::evidence::timeline::PhotoRef;
+use crate::patrol::photo::taken::{Taken, taken};
 use crate::patrol::photo::{self, Limits, Photo};
 
 /// A folder in `tmp/` that nobody has written into for so long was left by a crash.
@@ -101,9 +103,7 @@ impl Store {
         let preview = self.preview_path(&hex);
         let tmp = self.dir.join("tmp");
         let bytes = upload.offset();
-        let turn = self.decoding.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?;
         let seal = move || {
-            let _turn = turn;
             let photo = match check(&upload.read()?, &hex, &limits) {
                 Ok(photo) => photo,
                 Err(wrong) => return upload.discard().and(Err(wrong)),
@@ -112,12 +112,10 @@ impl Store {
                 seal_copy(copy, &tmp, &preview)?;
             }
             upload.seal(&original)?;
-            Ok::<_, Error>((upload, hex, photo))
+            Ok((upload, hex, photo))
         };
-        // Decoding takes a core for a moment: off the threads that serve.
         // The claim is held until the entry stands: whoever comes next finds the photo known.
-        let (_claim, hex, photo) =
-            tokio::task::spawn_blocking(seal).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let (_claim, hex, photo) = self.decode(seal).await?;
         // Crash here: the sealed file has no entry yet; the phone sends again and this line is reached again.
         let received_at = self.clock.now();
         self.writer.run(move |tx| add_photo(tx, &hex, bytes, &photo, received_at)).await
@@ -168,6 +166,22 @@ impl Store {
     pub async fn find_photo_receipt(&self, sha256_hex: &str) -> Result<Option<Added>> {
         let hex = sha256_hex.to_owned();
         self.writer.run(move |tx| known_photo(tx, &hex)).await
+    }
+
+    /// What each photo says of its own taking, in order; from the sealed originals, so that nothing else can say it.
+    ///
+    /// # Errors
+    /// `Internal` if the work is broken off.
+    pub async fn read_taken(&self, photos: &[PhotoRef]) -> Result<Vec<Taken>> {
+        let stored = |p: &PhotoRef| (p.stored && !p.erased).then(|| self.original_path(&p.sha256));
+        let paths: Vec<_> = photos.iter().map(stored).collect();
+        let read = |path: Option<PathBuf>| {
+            // A file that is missing is the audit's to find.
+            let file = path.and_then(|path| File::open(path).ok());
+            file.map(|file| taken(&mut BufReader::new(file))).unwrap_or_default()
+        };
+        let all = move || paths.into_iter().map(read).collect();
+        tokio::task::spawn_blocking(all).await.map_err(|e| Error::Internal(e.to_string()))
     }
 
     /// Where the sealed original lies.

@@ -292,15 +292,20 @@ async fn report_html(app: &App, actor: &Actor, id: &str, lang: Lang) -> Result<S
     actor.may_see(app, &report.sighting).await?;
     let sighting = &report.sighting;
     let mut marks = MapMarks { patches: patches(std::iter::once(sighting)), ..MapMarks::default() };
-    if let (Some(p), None) = (&sighting.position, &sighting.withdrawn) {
+    let at = sighting.position.as_ref().map(|p| crate::lake::Wgs84 { lng: p.lng, lat: p.lat });
+    if let (Some(at), None) = (at, &sighting.withdrawn) {
         marks.sightings.push(crate::picture::SightingMark {
-            at: crate::lake::Wgs84 { lng: p.lng, lat: p.lat },
+            at,
             kind: sighting.kind,
             words: sighting.kind.zh().to_owned(),
             href: None,
         });
     }
+    let by_phone = sighting.observed_at + SignedDuration::from_secs(sighting.clock_offset_s.unwrap_or(0));
+    let taken = app.store.read_taken(&sighting.photos).await?;
+    let apart: Vec<_> = taken.iter().map(|t| t.apart(by_phone, at)).collect();
     let view = ReportPage {
+        apart: &apart,
         place: &app.place.name,
         place_notice: &app.place.notice,
         report: &report,

@@ -28,6 +28,7 @@ mod document_xlsx;
 mod duty;
 #[path = "../fault/mod.rs"]
 mod fault;
+mod hostile;
 mod https;
 mod import;
 mod influx;

@@ -184,6 +184,7 @@ fn sighting(
     });
     let entry = EntryRef { index: 1200 + n as u64 * 170, leaf_hash: hash(format!("leaf {n}")) };
     let mut s = Sighting {
+        same_as: None,
         id: Uuid::from_u128(0x2026_0700_0000_4000_8000_0000_0000_0000 + n as u128),
         first_entry: entry.index,
         kind,
@@ -249,6 +250,7 @@ fn odd(n: i64, s: &mut Sighting) {
 fn located(lcg: &mut Lcg) -> Located {
     let (lng, lat) = (113.110_12 + lcg.below(90) as f64 / 1e6, 29.400_21 + lcg.below(90) as f64 / 1e6);
     Located {
+        hints: Vec::new(),
         lng,
         lat,
         given_lng: lng,

@@ -3,6 +3,7 @@
 // Nothing may be lost, doubled or altered between a finger and a receipt, whatever breaks on the way. With a folder,
 // pictures of every screen go there.
 "use strict";
+const { chaos } = require("./field_chaos.js");
 const { faults } = require("./field_faults.js");
 const { looks } = require("./field_looks.js");
 const { people } = require("./field_people.js");
@@ -34,7 +35,7 @@ async function test(name, run) {
 }
 
 async function main() {
-  const parts = { queue, faults, people, looks };
+  const parts = { queue, faults, chaos, people, looks };
   for (const part of Object.values(parts)) await part(test, base, pictures);
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);
   process.exit(count.failed === 0 ? 0 : 1);

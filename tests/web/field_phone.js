@@ -215,16 +215,24 @@ class Phone {
     return Buffer.from(bytes);
   }
 
-  /** Puts `n` reports with photos into the queue, by the app's own store: what would take a finger minutes. */
-  async seed(n) {
-    await this.page.evaluate(async (count) => {
+  /**
+   * Puts `n` reports with photos of `edge` pixels into the queue, by the app's own store: what would take a finger
+   * minutes.
+   */
+  async seed(n, edge = 160) {
+    await this.page.evaluate(async ([count, side]) => {
       const store = await import("/m/store.js");
       const clock = await import("/m/clock.js");
       const { sha256 } = await import("/m/photo.js");
       const person = await store.get("person");
       const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [160, 160];
+      [canvas.width, canvas.height] = [side, side];
       const pen = canvas.getContext("2d");
+      // Grain, as a photo has it: without, a large picture is packed to nothing.
+      for (let k = 0; k < (side * side) / 40; k += 1) {
+        pen.fillStyle = `hsl(${(k * 37) % 360} 60% ${20 + (k % 60)}%)`;
+        pen.fillRect((k * 7919) % side, (k * 104729) % side, 8, 8);
+      }
       for (let k = 0; k < count; k += 1) {
         pen.fillStyle = `hsl(${(k * 37) % 360} 60% 50%)`;
         pen.fillRect(0, 0, 160, 160);
@@ -237,12 +245,12 @@ class Phone {
         const id = clock.uuid();
         const frozen = { position: { lng: 113.114079, lat: 29.39928, crs: "wgs84", accuracy_m: 6, source: "device" } };
         const body = { id, kind: "other", ...frozen, observed_at: clock.iso(made.ms), person, photos: [hash] };
-        await store.keepPhoto({ sha256: hash, bytes, thumb: bytes }, { photos: [] });
+        await store.keepPhoto({ sha256: hash, bytes, thumb: bytes.byteLength < 20000 ? bytes : null }, { photos: [] });
         const item = { id, kind: "report", what: "other", where: "3号排口", person, made, sectors: [], photos: [hash] };
         const photo = { sha256: hash, size: bytes.byteLength, type: "image/jpeg" };
         await store.addItem({ ...item, body: new TextEncoder().encode(JSON.stringify(body)) }, [photo], "draft");
       }
-    }, n);
+    }, [n, edge]);
   }
 
   /** A report from home on; gives nothing, the queue says it. */

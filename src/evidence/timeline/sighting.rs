@@ -9,7 +9,7 @@ use super::Named;
 use crate::casework::{EvidenceLevel, SewageSigns};
 use crate::lake::{Crs, Match, NearOutfall};
 use crate::patrol::ReportKind;
-use crate::patrol::report::Record;
+use crate::patrol::report::{PositionHint, Record};
 use crate::water::rain::Weather;
 
 /// A report with all that is known about it now.
@@ -60,6 +60,9 @@ pub struct Sighting {
     pub weather: Weather,
     /// Water was seen to flow (an outflow whose form does not say otherwise).
     pub flow_seen: bool,
+    /// 同一处: the earlier report that its person says it is the same as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<Uuid>,
     /// Rain in the window before it, mm, where known.
     pub rain_mm: Option<f64>,
     /// The observed facts of the form, in the form's order.
@@ -104,6 +107,9 @@ pub struct Located {
     pub shore_m: Option<f64>,
     /// In the water.
     pub in_lake: Option<bool>,
+    /// Signs of a position that was made, not measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<PositionHint>,
 }
 
 /// A line of the form: `水流` `中`.

@@ -23,6 +23,30 @@ pub enum PositionSource {
     Imported,
 }
 
+/// What speaks against a fix: signs of a position that was made, not measured. Kept and shown, never a reason to refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionHint {
+    /// An accuracy of nothing, which no receiver claims.
+    ZeroAccuracy,
+    /// Fix after fix the same to the last digit.
+    Motionless,
+    /// Farther from the fix before than anybody gets in that time.
+    Jump,
+}
+
+impl PositionHint {
+    /// In words.
+    #[must_use]
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::ZeroAccuracy => "精度为零",
+            Self::Motionless => "多次定位完全相同",
+            Self::Jump => "位置跳变",
+        }
+    }
+}
+
 /// A position as given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +67,9 @@ pub struct Position {
     /// Age of the fix when the shutter was pressed, seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fix_age_s: Option<f64>,
+    /// What the phone saw speak against it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hints: Vec<PositionHint>,
 }
 
 /// Where an accepted record lies by a place, however far from it: what was taken once is not refused later.
@@ -62,6 +89,9 @@ pub fn settle_position(given: &Position, locator: &Locator) -> Result<Wgs84> {
         if value.is_some_and(|v| !v.is_finite() || v < 0.0) {
             return Err(Error::invalid(field, "must be a number from 0"));
         }
+    }
+    if given.hints.iter().enumerate().any(|(i, hint)| given.hints[..i].contains(hint)) {
+        return Err(Error::invalid("hints", "names one twice; allowed: each once"));
     }
     settle_point(given.crs, [given.lng, given.lat], given.source, locator)
 }

@@ -98,6 +98,7 @@ pub(super) fn read(row: &SqliteRow, place: &Place, rules: &Rules) -> Result<Sigh
         level: None,
         weather: Weather::Unknown,
         flow_seen: flow_seen(kind, record_ref),
+        same_as: record_ref.and_then(|r| r.same_as),
         rain_mm: None,
         facts: record_ref.map(facts).unwrap_or_default(),
         note: None,
@@ -133,6 +134,7 @@ fn located(r: &Record, geotag: Option<&Geotag>) -> Option<Located> {
         accuracy_m: p.accuracy_m,
         shore_m: geotag.map(|g| g.shore_m),
         in_lake: geotag.map(|g| g.in_lake),
+        hints: p.hints.clone(),
     })
 }
 
@@ -182,6 +184,10 @@ fn flags(s: &Sighting, neighbourhood_m: f64) -> Vec<String> {
                 None => words.push("定位精度未知".into()),
                 Some(a) if a > 50.0 => words.push(format!("定位精度差（±{a:.0} 米）")),
                 Some(_) => {}
+            }
+            if !p.hints.is_empty() {
+                let signs: Vec<_> = p.hints.iter().map(|hint| hint.zh()).collect();
+                words.push(format!("定位可疑（{}），待核实", signs.join("、")));
             }
             if p.shore_m.is_some_and(|m| m > neighbourhood_m) && p.in_lake == Some(false) {
                 words.push("位置离湖岸较远，待核实".into());

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     error::Result,
     evidence::timeline::{ReportNow, Sighting, Version},
+    patrol::photo::taken::Apart,
     water::rain::Weather,
 };
 
@@ -25,6 +26,8 @@ pub struct ReportPage<'a> {
     pub report: &'a ReportNow,
     /// Trusted markup of `picture`; empty leaves the map out.
     pub map_svg: &'a str,
+    /// For each photo, in order, how far its own words are from the report's.
+    pub apart: &'a [Apart],
 }
 
 struct VersionView {
@@ -48,6 +51,7 @@ struct ReportView<'a> {
     map_svg: &'a str,
     times: String,
     patrol: Option<String>,
+    same_as: Option<String>,
     candidates: Vec<String>,
     versions: Vec<VersionView>,
 }
@@ -61,6 +65,9 @@ pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
     let mut shown = SightingView::new(s, lang);
     for (seq, photo) in shown.photos.iter_mut().enumerate().filter(|(_, p)| p.stored && p.preview) {
         photo.watermarked = Some(format!("/api/v1/reports/{}/photos/{seq}/watermarked", s.id));
+    }
+    for (photo, apart) in shown.photos.iter_mut().zip(view.apart) {
+        photo.apart = apart_words(*apart, lang);
     }
     render(&ReportView {
         shell: Shell {
@@ -78,6 +85,7 @@ pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
         map_svg: view.map_svg,
         times: times(s, lang),
         patrol: s.patrol.map(|p| p.to_string()),
+        same_as: s.same_as.map(|id| id.to_string()),
         candidates: s
             .candidates
             .iter()
@@ -96,6 +104,24 @@ fn times(s: &Sighting, lang: Lang) -> String {
         Some(offset_s) => words + &lang.fill("report.clock", &[("s", &offset_s)]),
         None => words,
     }
+}
+
+/// `照片自带信息：时间相差 2 分钟，位置相差 35 米`; nothing for a photo that says nothing.
+fn apart_words(apart: Apart, lang: Lang) -> Option<String> {
+    let time = apart.time.map(|t| {
+        let minutes = t.as_secs().unsigned_abs() / 60;
+        match minutes / 60 {
+            0 => lang.fill("apart.minutes", &[("n", &minutes)]),
+            hours @ 1..48 => lang.fill("apart.hours", &[("n", &hours)]),
+            hours => lang.fill("apart.days", &[("n", &(hours / 24))]),
+        }
+    });
+    let place = apart.distance_m.map(|m| match m {
+        m if m < 1000.0 => lang.fill("apart.metres", &[("n", &format!("{m:.0}"))]),
+        m => lang.fill("apart.kilometres", &[("n", &super::decimal(m / 1000.0))]),
+    });
+    let words: Vec<String> = time.into_iter().chain(place).collect();
+    (!words.is_empty()).then(|| words.join(lang.t("apart.and")))
 }
 
 fn version(v: &Version, lang: Lang) -> VersionView {

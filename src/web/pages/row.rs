@@ -44,6 +44,8 @@ pub(super) struct PhotoView {
     pub href: String,
     /// The copy with time and place drawn on it (水印图); on the report's own page.
     pub watermarked: Option<String>,
+    /// What its own words say of time and place, beside the report's; on the report's own page.
+    pub apart: Option<String>,
     pub stored: bool,
     pub erased: bool,
     pub preview: bool,
@@ -55,6 +57,7 @@ impl PhotoView {
             sha256: photo.sha256.clone(),
             href: format!("/api/v1/photos/{}/preview", photo.sha256),
             watermarked: None,
+            apart: None,
             stored: photo.stored,
             erased: photo.erased,
             preview: photo.preview,

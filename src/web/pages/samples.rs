@@ -73,6 +73,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
             accuracy_m: Some(6.0),
             shore_m: Some(3.2),
             in_lake: Some(false),
+            hints: vec![],
         }),
         no_position: None,
         patch: None,
@@ -96,6 +97,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         entry: entry(12_340),
         first_entry: 12_340,
         flow_seen: true,
+        same_as: None,
         signs: SewageSigns::default(),
     }
 }
@@ -353,10 +355,13 @@ pub fn report_page(lang: Lang) -> String {
         cut_off: at("14T10:00"),
         log_size: 12_345,
     };
-    let view =
-        ReportPage {
-            place: "吉家湖", place_notice: "示意，非测绘", report: &report_now, map_svg: MAP
-        };
+    let view = ReportPage {
+        place: "吉家湖",
+        place_notice: "示意，非测绘",
+        report: &report_now,
+        map_svg: MAP,
+        apart: &[],
+    };
     report(&view, lang).unwrap()
 }
 
