@@ -164,3 +164,9 @@ export function say(words, { verb, act, seconds = 5, bad = false } = {}) {
 export function go(hash) {
   window.location.hash = hash;
 }
+
+/** A picture of the server's that the worker may have kept; a pin where it has not. */
+export function preview(sha256, alt) {
+  const unseen = (event) => event.target.replaceWith(icon("map-pin"));
+  return h("img", { src: `/api/v1/photos/${sha256}/preview`, alt, onerror: unseen });
+}

@@ -2,17 +2,17 @@
 
 import { button, go, h, icon, inTurn, needle, repaint, say, show } from "./dom.js";
 import { homeStrip } from "./strip.js";
-import { isoDay, longDay, metres, minute, second, shortDay, t } from "./words.js";
+import { daysBetween, longDay, metres, midnight, minute, second, shortDay, t } from "./words.js";
 import * as health from "./health.js";
 import * as patrol from "./patrol.js";
 import * as place from "./place.js";
 import * as position from "./position.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
+import * as tasks from "./tasks.js";
 
 const TICK_MS = 20000;
 const HOLD_MS = 1200;
-const BEIJING_MS = 8 * 3600000;
 
 /** Opens the screen; gives the way to leave it. */
 export async function open() {
@@ -45,9 +45,8 @@ function network(verb, listener) {
 /** Everything the screen says, read at one moment. */
 async function look(person) {
   const now = Date.now();
-  const midnight = Math.floor((now + BEIJING_MS) / 86400000) * 86400000 - BEIJING_MS;
   const [walk, open, done, draft, warnings] = await Promise.all([
-    patrol.current(person), store.listOpen(), store.listDoneSince(midnight), store.get("draft"), health.warnings(now),
+    patrol.current(person), store.listOpen(), store.listDoneSince(midnight(now)), store.get("draft"), health.warnings(now),
   ]);
   return { now, walk, open, done, draft, warnings };
 }
@@ -148,8 +147,11 @@ function tile(hash, name, words, count) {
     h("span", {}, words), count === undefined ? null : h("b", { class: "num" }, count));
 }
 
-function tiles({ open, walk }) {
-  const all = [tile("tasks", "list-todo", t("home.tasks")), tile("outbox", "cloud-upload", t("home.outbox"), open.length)];
+function tiles({ now, open, done, walk }) {
+  const all = [
+    tile("tasks", "list-todo", t("home.tasks"), tasks.left(now, [...open, ...done]).length),
+    tile("outbox", "cloud-upload", t("home.outbox"), open.length),
+  ];
   if (walk) all.push(tile("plate", "qr-code", t("home.plate")));
   return h("div", { class: walk ? "three" : "two" }, all);
 }
@@ -201,4 +203,4 @@ function hold() {
 }
 
 /** The day of a time that is not today. */
-export const dayOf = (ms, now) => (isoDay(ms) === isoDay(now) ? minute(ms) : `${shortDay(ms)} ${minute(ms)}`);
+export const dayOf = (ms, now) => (daysBetween(ms, now) === 0 ? minute(ms) : `${shortDay(ms)} ${minute(ms)}`);

@@ -1,7 +1,7 @@
 // The place as the server told it last (`/api/v1/field`), and where a position lies in it. Works offline.
 
 import { Refused, Unreachable, ask } from "./api.js";
-import { isoDay } from "./words.js";
+import { daysBetween } from "./words.js";
 import * as store from "./store.js";
 
 const EMPTY = {
@@ -11,6 +11,8 @@ const EMPTY = {
 /** Within this distance and the circle of the fix a thing is offered as the same, metres. */
 const SAME_M = 60;
 const DAY_MS = 86400000;
+/** So long an outfall with sewage is to be seen again. */
+const REVISIT_DAYS = 3;
 
 let known = EMPTY;
 let etag = null;
@@ -100,6 +102,15 @@ export function sameHere(at, accuracy_m, kind) {
   return [...outfalls, ...sightings].sort((a, b) => a.m - b.m);
 }
 
+/** Outfalls whose newest sighting is sewage of the last days, not of today. */
+export function revisits(now) {
+  return known.outfalls.map((spot) => ({ spot, earlier: known.sightings.find((s) => s.outfall === spot.code) }))
+    .filter(({ earlier }) => {
+      const days = earlier && earlier.kind === "sewage_outflow" ? daysBetween(Date.parse(earlier.observed_at), now) : 0;
+      return days > 0 && days <= REVISIT_DAYS;
+    });
+}
+
 /** The name of an outfall or a sector, or its code. */
 export function nameOf(code) {
   const named = [...known.outfalls, ...known.sectors, ...known.waypoints].find((s) => s.code === code);
@@ -109,7 +120,7 @@ export function nameOf(code) {
 /** The duty windows of today. Those of an earlier answer are moved to today, and nothing is known of who walked. */
 export function windowsOf(now) {
   return known.windows.map((w) => {
-    const days = Math.round((Date.parse(isoDay(now)) - Date.parse(isoDay(Date.parse(w.from)))) / DAY_MS);
+    const days = daysBetween(Date.parse(w.from), now);
     const move = days * DAY_MS;
     const duty = (s) => ({ code: s.code, walked: days === 0 && Boolean(s.walked_at) });
     return { ...w, from_ms: Date.parse(w.from) + move, to_ms: Date.parse(w.to) + move, sectors: w.sectors.map(duty) };

@@ -21,10 +21,13 @@ export async function open() {
   const stop = position.follow("plate", () => undefined);
   let stream = null;
   let timer = null;
+  let trouble = "plate.no_camera";
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     video.srcObject = stream;
     await video.play();
+    // The reader may not have come yet.
+    trouble = "plate.no_reader";
     const read = await reader();
     timer = setInterval(async () => {
       const code = codeOf(await read(video));
@@ -33,7 +36,7 @@ export async function open() {
       await reached(code);
     }, EVERY_MS);
   } catch (error) {
-    words.textContent = t("plate.no_camera");
+    words.textContent = t(trouble);
   }
   return () => {
     stop();

@@ -1,6 +1,6 @@
 // 看到了什么: four pictures, perhaps 同一处, and send. All else may be left out.
 
-import { Pictures, button, go, h, icon, picture, say, show } from "./dom.js";
+import { Pictures, button, go, h, icon, picture, preview, say, show } from "./dom.js";
 import { iso, now, uuid } from "./clock.js";
 import { ago, metres, minute, t } from "./words.js";
 import * as form from "./form.js";
@@ -82,17 +82,11 @@ function same(draft, thumbs) {
     const choice = spot ? { outfall: on ? null : spot.code } : { same_as: on ? null : earlier.id };
     const seen = earlier ? t("same.seen", { when: ago(Date.parse(earlier.observed_at), Date.now()) }) : t("same.none");
     return h("section", { class: "same" },
-      h("div", { class: "tn" }, earlier && earlier.photo ? preview(earlier.photo) : icon("map-pin")),
+      h("div", { class: "tn" }, earlier && earlier.photo ? preview(earlier.photo, t("same.photo")) : icon("map-pin")),
       h("div", {}, h("b", {}, spot ? spot.name : t(`kind.${earlier.kind}`)), h("p", {}, `${metres(m).join(" ")}${t("comma_wide")}${seen}`)),
       button({ id: spot ? spot.code : earlier.id, class: `yes${on ? " on" : ""}`, "aria-pressed": String(on),
         onclick: () => keep(draft, thumbs, choice) }, on ? icon("check") : null, t("same.yes")));
   });
-}
-
-/** A picture the worker may have kept; a pin where it has not. */
-function preview(sha256) {
-  const unseen = (event) => event.target.replaceWith(icon("map-pin"));
-  return h("img", { src: `/api/v1/photos/${sha256}/preview`, alt: t("same.photo"), onerror: unseen });
 }
 
 function more(draft, thumbs) {

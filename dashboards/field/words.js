@@ -2,6 +2,7 @@
 
 const FILES = { zh: "zh-CN", en: "en" };
 const BEIJING_MS = 8 * 3600000;
+const DAY_MS = 86400000;
 
 let catalogue = {};
 let language = "zh";
@@ -68,9 +69,15 @@ export function longDay(ms) {
   return language === "en" ? `${EN_DAYS[weekday]} ${shortDay(ms)}` : `${shortDay(ms)} 周${ZH_DAYS[weekday]}`;
 }
 
+/** The first instant of a day. */
+export const midnight = (ms) => Math.floor((ms + BEIJING_MS) / DAY_MS) * DAY_MS - BEIJING_MS;
+
+/** Midnights between the two. */
+export const daysBetween = (ms, later) => (midnight(later) - midnight(ms)) / DAY_MS;
+
 /** How many days ago, in words. */
 export function ago(ms, now) {
-  const days = Math.round((Date.parse(isoDay(now)) - Date.parse(isoDay(ms))) / 86400000);
+  const days = daysBetween(ms, now);
   if (days <= 0) return t("ago.today");
   return days === 1 ? t("ago.yesterday") : t("ago.days", { n: days });
 }

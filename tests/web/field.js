@@ -6,6 +6,7 @@
 const { chaos } = require("./field_chaos.js");
 const { faults } = require("./field_faults.js");
 const { looks } = require("./field_looks.js");
+const { near } = require("./field_near.js");
 const { people } = require("./field_people.js");
 const { queue } = require("./field_queue.js");
 
@@ -35,7 +36,7 @@ async function test(name, run) {
 }
 
 async function main() {
-  const parts = { queue, faults, chaos, people, looks };
+  const parts = { queue, near, faults, chaos, people, looks };
   for (const part of Object.values(parts)) await part(test, base, pictures);
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);
   process.exit(count.failed === 0 ? 0 : 1);

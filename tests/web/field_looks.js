@@ -14,7 +14,7 @@ const LOOKS = [
   ["zh", "normal", "light"], ["zh", "elder", "light"], ["zh", "normal", "sun"], ["zh", "elder", "sun"],
   ["en", "normal", "light"], ["en", "elder", "light"], ["en", "normal", "sun"],
 ];
-const OTHERS = { people: ".people", settings: ".settings", finish: ".choices", tasks: ".empty", plate: ".plate" };
+const OTHERS = { people: ".people", settings: ".settings", finish: ".choices", tasks: ".below", plate: ".plate" };
 const KB = 1024;
 const FIRST_LOAD_KB = 90;
 const OFFLINE_START_MS = 1000;
