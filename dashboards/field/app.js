@@ -3,23 +3,22 @@
 import { h, say, show } from "./dom.js";
 import { missing, guide } from "./guide.js";
 import { knows, speak, t } from "./words.js";
-import * as camera from "./camera.js";
-import * as finish from "./finish.js";
 import * as home from "./home.js";
-import * as outbox from "./outbox.js";
 import * as patrol from "./patrol.js";
 import * as people from "./people.js";
 import * as place from "./place.js";
-import * as plate from "./plate.js";
-import * as report from "./report.js";
 import * as send from "./send.js";
 import * as session from "./session.js";
 import * as settings from "./settings.js";
 import * as store from "./store.js";
-import * as tasks from "./tasks.js";
 import * as worker from "./worker.js";
 
-const SCREENS = { home, camera, report, outbox, people, settings, tasks, finish, plate };
+/** Those that are not the first to be seen come behind it. */
+const SCREENS = {
+  camera: () => import("./camera.js"), report: () => import("./report.js"), outbox: () => import("./outbox.js"),
+  tasks: () => import("./tasks.js"), finish: () => import("./finish.js"), plate: () => import("./plate.js"),
+  home: () => home, people: () => people, settings: () => settings,
+};
 const REFRESH_MS = 300000;
 
 let leave = null;
@@ -32,8 +31,8 @@ async function route() {
   leave = null;
   if (name === "enrol") leave = await people.open({ code });
   else if (!session.person()) leave = await people.open({});
-  else if (name === "w") await plate.reached(code);
-  else leave = (await (SCREENS[name] || home).open()) || null;
+  else if (name === "w") await (await SCREENS.plate()).reached(code);
+  else leave = (await (await (SCREENS[name] || SCREENS.home)()).open()) || null;
 }
 
 /** One after the other: a quick finger must not open two cameras. */
@@ -49,22 +48,25 @@ function trouble(error) {
   say(`${words} ${error.message || error}`, { bad: true, seconds: 15 });
 }
 
+/** Asks the server who is here and what is known; resolves when there is somebody, or somebody to choose. */
 async function keepFresh() {
+  const known = place.refresh().then((isNew) => isNew && store.changed());
   await session.renew();
-  if (await place.refresh()) store.changed();
+  if (!session.person()) await known;
 }
 
 async function begin() {
   window.addEventListener("unhandledrejection", (event) => trouble(event.reason));
-  await speak(settings.language());
+  const spoken = speak(settings.language());
   settings.apply();
   const lacking = missing() || (await store.open().then(() => null, () => "storage"));
-  if (lacking) return guide(lacking);
+  if (lacking) return spoken.then(() => guide(lacking));
   await Promise.all([session.recall(), place.recall(), settings.recall()]);
   await store.tidy(Date.now());
-  const fresh = keepFresh();
+  const named = keepFresh();
+  await spoken;
   // The first time there is nobody to show before the server has said whom.
-  if (!session.person()) await fresh;
+  if (!session.person()) await named;
   if (await store.get("draft") && !window.location.hash) window.location.hash = "report";
   window.addEventListener("hashchange", navigate);
   await navigate();
@@ -73,7 +75,8 @@ async function begin() {
   window.addEventListener("pagehide", patrol.untrack);
   send.start();
   worker.start();
-  return undefined;
+  // Before the network goes: a worker that is not installed yet keeps none of them.
+  return Promise.all(Object.values(SCREENS).map((load) => load()));
 }
 
 begin().catch((error) => show(h("main", { class: "screen" }, h("h1", {}, "巡湖"), h("p", {}, String(error)))));

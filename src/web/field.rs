@@ -5,10 +5,10 @@ mod today;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Once, OnceLock};
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,8 +40,6 @@ struct Packed {
     etag: String,
     plain: Bytes,
     gzip: Option<Bytes>,
-    /// A seventh smaller; browsers take it by https alone.
-    brotli: Option<Bytes>,
 }
 
 /// Every file by its name, the worker with its list.
@@ -52,12 +50,37 @@ static FILES: LazyLock<BTreeMap<String, Packed>> = LazyLock::new(|| {
     if let Some(tokens) = Assets::get("tokens.css") {
         files.insert("tokens.css".into(), tokens.data.into_owned());
     }
+    let hints = preloads(&files);
+    if let Some(page) = files.get_mut(PAGE) {
+        let end = memchr::memmem::find(page, b"</head>").unwrap_or(0);
+        page.splice(end..end, hints.into_bytes());
+    }
     let list = worker_list(&files);
     if let Some(worker) = files.get_mut(WORKER) {
         worker.splice(0..0, list.into_bytes());
     }
-    files.into_iter().map(|(name, bytes)| (name.clone(), Packed::file(content_type(&name), bytes))).collect()
+    files.into_iter().map(|(name, bytes)| (name.clone(), Packed::new(content_type(&name), bytes))).collect()
 });
+
+/// `<link rel="modulepreload" …>` for every module that stands in a line `import … from "./x.js"` of the app or of another
+/// one of them: a far phone asks for them at once, and not for each when it has read the one before.
+fn preloads(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let imports = |name: &str| -> Vec<String> {
+        let text = files.get(name).map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
+        let from = |line: &str| {
+            Some(line.strip_prefix("import ")?.split_once("\"./")?.1.strip_suffix("\";")?.to_owned())
+        };
+        text.lines().filter_map(from).collect()
+    };
+    let mut modules = imports("app.js");
+    let mut at = 0;
+    while at < modules.len() {
+        let more = imports(&modules[at]);
+        modules.extend(more.into_iter().filter(|m| !modules.contains(m)).collect::<Vec<_>>());
+        at += 1;
+    }
+    modules.iter().map(|name| format!("<link rel=\"modulepreload\" href=\"/m/{name}\">\n")).collect()
+}
 
 /// `const FILES = {"/m": "sha256-…", …};`: what the worker keeps, by the hash it checks. Another file makes another
 /// worker, and that is how a phone learns of a new version.
@@ -74,39 +97,35 @@ fn worker_list(files: &BTreeMap<String, Vec<u8>>) -> String {
 }
 
 impl Packed {
-    /// A file, packed once and as small as it gets.
-    fn file(media_type: &'static str, bytes: Vec<u8>) -> Self {
-        let brotli = packs(media_type).then(|| brotli(&bytes)).flatten();
-        Self { brotli, ..Self::new(media_type, bytes) }
-    }
-
     fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
         let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&bytes)[..4]));
         let gzip = packs(media_type).then(|| gzip(&bytes)).flatten();
-        Self { media_type, etag, plain: bytes.into(), gzip, brotli: None }
+        Self { media_type, etag, plain: bytes.into(), gzip }
     }
 
-    /// As the request takes it; 304 where it has it.
-    fn answer(&self, headers: &HeaderMap) -> Response {
-        let has = |name, wanted: &str| {
-            headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(wanted))
-        };
+    /// As the request takes it, by `brotli` where it is given; 304 where it has it.
+    fn answer(&self, headers: &HeaderMap, brotli: Option<&Bytes>) -> Response {
         let common = [
             (header::CACHE_CONTROL, "no-cache"),
             (header::ETAG, &self.etag),
             (header::CONTENT_TYPE, self.media_type),
             (header::VARY, "Accept-Encoding"),
         ];
-        if has(header::IF_NONE_MATCH, &self.etag) {
+        if header_has(headers, &header::IF_NONE_MATCH, &self.etag) {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
-        for (coding, packed) in [("br", &self.brotli), ("gzip", &self.gzip)] {
-            if let Some(packed) = packed.as_ref().filter(|_| has(header::ACCEPT_ENCODING, coding)) {
-                return (common, [(header::CONTENT_ENCODING, coding)], packed.clone()).into_response();
+        let gzip = self.gzip.as_ref().filter(|_| header_has(headers, &header::ACCEPT_ENCODING, "gzip"));
+        match brotli.map(|packed| ("br", packed)).or(gzip.map(|packed| ("gzip", packed))) {
+            Some((coding, packed)) => {
+                (common, [(header::CONTENT_ENCODING, coding)], packed.clone()).into_response()
             }
+            None => (common, self.plain.clone()).into_response(),
         }
-        (common, self.plain.clone()).into_response()
     }
+}
+
+fn header_has(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains(wanted))
 }
 
 /// Pictures are packed already.
@@ -114,8 +133,23 @@ fn packs(media_type: &str) -> bool {
     !media_type.starts_with("image/png")
 }
 
+/// The files by brotli, a seventh smaller; browsers ask for it by https alone. Packing them takes seconds: whoever asks
+/// first starts it, and is served by gzip.
+fn brotli_of(name: &str) -> Option<&'static Bytes> {
+    static PACKED: OnceLock<BTreeMap<&str, Bytes>> = OnceLock::new();
+    static PACKING: Once = Once::new();
+    PACKING.call_once(|| {
+        std::thread::spawn(|| {
+            let files = FILES.iter().filter(|(_, file)| packs(file.media_type));
+            PACKED.set(files.filter_map(|(name, file)| Some((name.as_str(), brotli(&file.plain)?))).collect())
+        });
+    });
+    PACKED.get()?.get(name)
+}
+
 fn brotli(bytes: &[u8]) -> Option<Bytes> {
-    let params = BrotliEncoderParams { size_hint: bytes.len(), ..BrotliEncoderParams::default() };
+    let params =
+        BrotliEncoderParams { quality: 10, size_hint: bytes.len(), ..BrotliEncoderParams::default() };
     let mut packed = Vec::new();
     brotli::BrotliCompress(&mut &bytes[..], &mut packed, &params).ok()?;
     Some(packed.into())
@@ -148,7 +182,9 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
     // The worker stands beside the app's files and keeps `/m` itself too.
     let scope = (name == WORKER).then_some([("service-worker-allowed", "/m")]);
     let policy = [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)];
-    (scope, policy, packed.answer(headers)).into_response()
+    let wants_brotli = header_has(headers, &header::ACCEPT_ENCODING, "br");
+    let brotli = wants_brotli.then(|| brotli_of(name)).flatten();
+    (scope, policy, packed.answer(headers, brotli)).into_response()
 }
 
 #[cfg(test)]
@@ -253,15 +289,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_unpacks_to_the_file_and_brotli_is_the_smaller() {
-        let files = || FILES.iter().filter_map(|(name, file)| Some((name, file, file.brotli.as_ref()?)));
-        assert!(files().count() > 30);
-        for (name, file, packed) in files() {
+    fn brotli_comes_with_the_second_request_and_unpacks_to_the_file() {
+        let headers = [(header::ACCEPT_ENCODING, "gzip, deflate, br".parse().unwrap())].into_iter().collect();
+        let coding = || file("app.js", &headers).headers()["content-encoding"].to_str().unwrap().to_owned();
+        assert!(["gzip", "br"].contains(&coding().as_str()));
+        while coding() == "gzip" {
+            std::thread::yield_now();
+        }
+        for (name, file) in FILES.iter().filter(|(_, file)| packs(file.media_type)) {
+            let packed = brotli_of(name).unwrap();
             assert!(packed.len() <= file.gzip.as_ref().unwrap().len(), "{name}");
             let mut plain = Vec::new();
             brotli::BrotliDecompress(&mut &packed[..], &mut plain).unwrap();
             assert_eq!(plain, file.plain, "{name}");
         }
+    }
+
+    #[test]
+    fn the_page_asks_for_every_module_that_the_first_screen_needs() {
+        let page = text(PAGE);
+        let asked = quoted(&page, "<link rel=\"modulepreload\" href=\"/m/");
+        for name in ["home.js", "store.js", "idb.js", "clock.js", "words.js"] {
+            assert!(asked.contains(name), "{name}");
+        }
+        for name in ["camera.js", "fflate.js", "jsqr.js", "app.js"] {
+            assert!(!asked.contains(name), "{name} is not wanted at first");
+        }
+        assert!(asked.iter().all(|name| FILES.contains_key(name)), "{asked:?}");
     }
 
     #[test]
@@ -282,7 +336,6 @@ mod tests {
             let headers = pairs.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
             file("app.js", &headers)
         };
-        assert_eq!(ask(&[("accept-encoding", "gzip, deflate, br")]).headers()["content-encoding"], "br");
         assert_eq!(ask(&[("accept-encoding", "gzip, deflate")]).headers()["content-encoding"], "gzip");
         let plain = ask(&[]);
         assert!(plain.headers().get("content-encoding").is_none());

@@ -187,7 +187,7 @@ pub(in crate::web) async fn get_field(
     let json = |e: serde_json::Error| Error::Internal(format!("field: {e}"));
     let etag = Packed::new("", serde_json::to_vec(&known).map_err(json)?).etag;
     let body = serde_json::to_vec(&Today { now, known }).map_err(json)?;
-    let answer = Packed { etag, ..Packed::new("application/json", body) }.answer(&headers);
+    let answer = Packed { etag, ..Packed::new("application/json", body) }.answer(&headers, None);
     Ok(([(header::CACHE_CONTROL, "private, no-cache")], answer).into_response())
 }
 
