@@ -7,10 +7,25 @@ const DAY_MS = 86400000;
 let catalogue = {};
 let language = "zh";
 
+const read = async (file) => (await fetch(`/m/${file}.json`)).json();
+
+/** What was chosen, else Chinese; also where the browser keeps nothing, which is said later. */
+function chosen() {
+  try {
+    return FILES[localStorage.getItem("jijia.lang")] || FILES.zh;
+  } catch (error) {
+    return FILES.zh;
+  }
+}
+
+// The page reads this file before the others: the words are on their way while those still come.
+let early = { file: chosen(), words: read(chosen()) };
+early.words.catch(() => { early = null; });
+
 /** Loads a language; it is on the phone already where the worker is. */
 export async function speak(lang) {
   const file = FILES[lang] || FILES.zh;
-  catalogue = await (await fetch(`/m/${file}.json`)).json();
+  catalogue = await (early && early.file === file ? early.words : read(file));
   language = FILES[lang] ? lang : "zh";
   document.documentElement.lang = file;
   document.title = t("app.name");

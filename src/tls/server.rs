@@ -64,7 +64,7 @@ fn load(certificate: &Path, key: &Path) -> Result<CertifiedKey> {
     pair.map_err(|e| wrong(certificate, &format!("{e}; allowed: the chain of {}", key.display())))
 }
 
-/// Serves TLS 1.2 and 1.3, HTTP/1.1 inside.
+/// Serves TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 inside.
 ///
 /// # Errors
 /// `Internal` if the provider lacks them.
@@ -74,6 +74,6 @@ pub fn server(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>> {
         .map_err(|e| Error::Internal(format!("TLS: {e}")))?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -3,6 +3,8 @@
 "use strict";
 const { spawn, spawnSync } = require("child_process");
 const fs = require("fs");
+const http = require("http");
+const https = require("https");
 const net = require("net");
 const os = require("os");
 const path = require("path");
@@ -30,10 +32,13 @@ async function freePort() {
 
 /** `jijia serve` (the binary of JIJIA) on a folder of its own. */
 class Server {
-  static async start() {
+  /** `tls`: by an authority of its own, which a browser must be told to believe. */
+  static async start({ tls = false } = {}) {
     const server = new Server();
     server.data = path.join(folder("data"), "data");
-    server.base = `http://127.0.0.1:${await freePort()}`;
+    server.port = await freePort();
+    server.base = tls ? `https://localhost:${server.port}` : `http://127.0.0.1:${server.port}`;
+    server.env = tls ? { JIJIA_TLS_MODE: "local" } : {};
     await server.start();
     server.invite();
     return server;
@@ -64,15 +69,24 @@ class Server {
   async start() {
     // Every JIJIA_… is a key of its configuration, and an unknown one an error.
     const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("JIJIA_")));
-    const env = { ...plain, JIJIA_DATA_DIR: this.data, JIJIA_SERVER_LISTEN: this.base.slice("http://".length) };
+    const listen = `127.0.0.1:${this.port}`;
+    const env = { ...plain, ...this.env, JIJIA_DATA_DIR: this.data, JIJIA_SERVER_LISTEN: listen };
     this.child = spawn(process.env.JIJIA, ["serve"], { env, stdio: ["ignore", "ignore", "ignore"] });
     this.ended = new Promise((done) => this.child.once("exit", done));
     for (let tries = 0; tries < 300; tries += 1) {
-      const answer = await fetch(`${this.base}/livez`).catch(() => null);
-      if (answer && answer.ok) return;
+      if (await this.lives()) return;
       await new Promise((done) => { setTimeout(done, 50); });
     }
     throw new Error("the server did not start");
+  }
+
+  /** Whose certificate it is is another test's question. */
+  lives() {
+    const { get } = this.env.JIJIA_TLS_MODE ? https : http;
+    return new Promise((done) => {
+      get(`${this.base}/livez`, { rejectUnauthorized: false }, (answer) => done(answer.resume().statusCode === 200))
+        .on("error", () => done(false));
+    });
   }
 
   /** As a power cut does it. */
