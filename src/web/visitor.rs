@@ -3,7 +3,7 @@
 //! here).
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -11,13 +11,22 @@ use super::problem::Problem;
 
 /// Passes on what comes from this service's own pages, and from programs; where the service is `open`, only by a name of
 /// this host. A request without `Host` comes from no browser.
-pub async fn only_from_here(State(open): State<bool>, request: Request, next: Next) -> Response {
+pub async fn only_from_here(State(open): State<bool>, mut request: Request, next: Next) -> Response {
+    name_host(&mut request);
     match stranger(request.method(), request.headers(), open) {
         Some(detail) => {
             Problem { status: 403, code: "forbidden", title: "不允许的来源", detail, field: None }
                 .into_response()
         }
         None => next.run(request).await,
+    }
+}
+
+/// HTTP/2 says who is asked in the address (RFC 9113, 8.3.1); here it is always read in `Host`.
+fn name_host(request: &mut Request) {
+    let asked = request.uri().authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
+    if let (Some(asked), None) = (asked, request.headers().get(header::HOST)) {
+        request.headers_mut().insert(header::HOST, asked);
     }
 }
 

@@ -49,6 +49,19 @@ fn the_office_s_own_authority_is_trusted_once_and_for_private_names_alone() {
     let url = format!("https://localhost:{}/login", address.port());
     let (_, head) = curl(&["--cacert", ca, "-D", "-", "-o", "/dev/null", &url]);
     assert!(head.to_ascii_lowercase().contains("strict-transport-security: max-age=31536000"), "{head}");
+    // By both versions of HTTP a browser's own pages may send, and those of others not.
+    let session = format!("https://localhost:{}/api/v1/session", address.port());
+    let send = |version: &str, origin: &str| {
+        let origin = format!("Origin: {origin}");
+        let json = ["-H", "Content-Type: application/json", "-d", r#"{"login":"nobody","password":"wrong"}"#];
+        curl(&[&["--cacert", ca, version, "-H", &origin][..], &json, &[&session]].concat()).0
+    };
+    for version in ["--http1.1", "--http2"] {
+        // Wrong, or guessed too soon after the one before.
+        let own = send(version, &format!("https://localhost:{}", address.port()));
+        assert!(matches!(own, Some(401 | 429)), "{version}: {own:?}");
+        assert_eq!(send(version, "https://elsewhere.example"), Some(403), "{version}");
+    }
     // The plain address gives the certificate, and sends everything else on.
     let (status, said) = curl(&[&format!("http://{plain}/m?x=1")]);
     assert_eq!(status, Some(307), "{said}");
