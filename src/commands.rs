@@ -1,7 +1,7 @@
 //! The commands that keep something running or bring something in.
 
 pub mod dead_letters;
-mod https;
+pub mod https;
 mod import;
 mod log;
 mod parts;
@@ -85,7 +85,8 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     let settings = Settings {
         access: access(config, &store),
         https: tls.is_some() || config.server.trusted_hops > 0,
-        authority: tls.as_ref().and_then(|t| t.authority.clone()),
+        certificate: tls.as_ref().map(|t| t.certificate().clone()),
+        authority: tls.as_ref().and_then(|t| t.authority().map(str::to_owned)),
         public_url: config.server.public_url.clone(),
         place_dir: crate::place_dir(config).map(Path::to_owned),
         duty: crate::duty_limits(config),

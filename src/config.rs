@@ -348,4 +348,34 @@ mod tests {
             assert!(said.contains(key), "{said}");
         }
     }
+
+    #[test]
+    fn acme_asks_for_public_names_alone() {
+        let acme = |rest: &str| with_file(&format!("[tls]\nmode = \"acme\"\n{rest}"));
+        let said = |rest: &str| acme(rest).unwrap_err().to_string();
+        let names = "names = [\"Xunhu.example.com\", \"吉家湖.cn\"]\n";
+        let url = "[server]\npublic_url = \"https://www.example.com:8443/\"\n";
+        let c = acme(&format!("{names}{url}")).unwrap();
+        let asked = c.tls.acme_names(&c.server.public_url).unwrap();
+        assert_eq!(asked, ["www.example.com", "xn--9pro2pyyq.cn", "xunhu.example.com"]);
+        assert!(said("").starts_with("tls.names: "), "{}", said(""));
+        for name in ["10.0.0.7", "::1", "*.example.com", "jijia", "jijia.lan", "a..cn", "a_b.cn", ""] {
+            let said = said(&format!("names = [\"{name}\"]\n"));
+            assert!(said.starts_with(&format!("tls.names: `{name}`; allowed")), "{said}");
+        }
+        // A private server may vouch for private names.
+        acme("names = [\"jijia.lan\"]\nacme_ca_file = \"ca.pem\"\n").unwrap();
+        let address = "[server]\npublic_url = \"https://10.0.0.7\"\n";
+        assert!(said(address).starts_with("server.public_url: `10.0.0.7`"), "{}", said(address));
+        for (key, value) in [
+            ("acme_directory", "http://acme.example/directory"),
+            ("acme_directory", "acme.example"),
+            ("acme_contact", "duty"),
+            ("acme_contact", "mailto:duty@example.com"),
+            ("acme_contact", "a@b.cn,c@d.cn"),
+        ] {
+            let said = said(&format!("{names}{key} = \"{value}\"\n"));
+            assert!(said.starts_with(&format!("tls.{key}: ")) && said.contains("allowed"), "{said}");
+        }
+    }
 }

@@ -275,6 +275,7 @@ fn config_check(dir: Option<&Path>, config: &Config) -> ExitCode {
     if !config.influx.url.is_empty() {
         problems.extend(influx::Target::new(&config.influx).err().map(|e| e.to_string()));
     }
+    problems.extend(commands::https::check(&config.tls).err().map(|e| e.to_string()));
     for witness in &config.log.witnesses {
         problems.extend(publish::Witness::new(witness).err().map(|e| e.to_string()));
     }

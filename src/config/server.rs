@@ -1,10 +1,12 @@
 //! What is said of the service's own doors: where it listens, HTTPS, signing in.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use url::{Host, Url};
 
 use super::{Config, Secret, seconds};
 use crate::error::{Error, Result};
@@ -38,8 +40,14 @@ pub struct Tls {
     pub certificate_file: PathBuf,
     /// PEM of the key.
     pub key_file: PathBuf,
-    /// Host names for the local authority.
+    /// Host names for the local or the ACME authority.
     pub names: Vec<String>,
+    /// Mail address of the account with the ACME authority; empty: none.
+    pub acme_contact: String,
+    /// Address of the ACME authority's directory.
+    pub acme_directory: String,
+    /// PEM of the authority that a private ACME server's own certificate is of; empty: the system's.
+    pub acme_ca_file: PathBuf,
     /// A second, plain address that sends on; empty: none.
     pub http_listen: String,
 }
@@ -50,6 +58,48 @@ impl Tls {
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_listen.parse().ok()
     }
+
+    /// What the ACME authority is asked for: the names and the host of the public address, as DNS writes them.
+    ///
+    /// # Errors
+    /// `Invalid` at the key whose name no such authority vouches for.
+    pub fn acme_names(&self, public_url: &str) -> Result<Vec<String>> {
+        let public = Url::parse(public_url).ok();
+        let public = public.as_ref().and_then(Url::host_str).map(|host| ("server.public_url", host));
+        let given = self.names.iter().map(|name| ("tls.names", name.as_str())).chain(public);
+        // A private server may vouch for the names of its own network.
+        let names = given.map(|(key, name)| host_name(key, name, self.acme_ca_file.as_os_str().is_empty()));
+        let names: BTreeSet<String> = names.collect::<Result<_>>()?;
+        if names.is_empty() {
+            let message =
+                "tls.mode = \"acme\" needs at least one; allowed: host names like xunhu.example.gov.cn";
+            return Err(Error::invalid("tls.names", message));
+        }
+        Ok(names.into_iter().collect())
+    }
+}
+
+/// Ends of names that stand in no public DNS.
+const PRIVATE_ENDS: [&str; 8] =
+    ["home.arpa", "internal", "intranet", "invalid", "lan", "local", "localhost", "test"];
+
+fn host_name(key: &str, name: &str, public: bool) -> Result<String> {
+    let wrong =
+        |allowed: &str| Error::invalid(key, format!("`{name}`; allowed with tls.mode = \"acme\": {allowed}"));
+    let Ok(Host::Domain(host)) = Host::parse(name) else { return Err(wrong("host names, no addresses")) };
+    let label = |l: &str| !l.is_empty() && l.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if !host.split('.').all(label) {
+        return Err(wrong("host names of letters, digits and hyphens, without *"));
+    }
+    let private =
+        |end: &&str| host.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if public && (!host.contains('.') || PRIVATE_ENDS.iter().any(private)) {
+        return Err(wrong(
+            "names of the public DNS; for names of the office's network tls.mode = \"local\", or a private ACME server \
+             (tls.acme_ca_file)",
+        ));
+    }
+    Ok(host)
 }
 
 /// Whose certificate the service shows.
@@ -62,6 +112,8 @@ pub enum TlsMode {
     Files,
     /// One of the office's own authority.
     Local,
+    /// One that an ACME authority gives and renews.
+    Acme,
 }
 
 /// `[people]`.
@@ -109,8 +161,11 @@ pub(super) fn check(c: &Config) -> Result<()> {
             "allowed: an address like 0.0.0.0:8080, with tls.mode on",
         ));
     }
+    if c.tls.mode == TlsMode::Acme {
+        check_acme(c)?;
+    }
     let url = &c.server.public_url;
-    if !url.is_empty() && url::Url::parse(url).map_or(true, |u| !matches!(u.scheme(), "http" | "https")) {
+    if !url.is_empty() && Url::parse(url).map_or(true, |u| !matches!(u.scheme(), "http" | "https")) {
         return Err(Error::invalid("server.public_url", format!("`{url}`; allowed: https://name")));
     }
     if c.people.admin_login.is_empty() != c.people.admin_password.is_empty() {
@@ -123,4 +178,20 @@ pub(super) fn check(c: &Config) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn check_acme(c: &Config) -> Result<()> {
+    let directory = &c.tls.acme_directory;
+    if Url::parse(directory).map_or(true, |url| url.scheme() != "https" || url.host().is_none()) {
+        let message = format!("`{directory}`; allowed: the https address of an ACME directory");
+        return Err(Error::invalid("tls.acme_directory", message));
+    }
+    let mail = &c.tls.acme_contact;
+    let parts = mail.split_once('@').map_or(["", ""], |(name, host)| [name, host]);
+    let part = |p: &str| !p.is_empty() && !p.contains(|c: char| c.is_whitespace() || "@,?:".contains(c));
+    if !mail.is_empty() && !parts.into_iter().all(part) {
+        let message = "is no mail address; allowed: one like duty@example.gov.cn, or nothing";
+        return Err(Error::invalid("tls.acme_contact", message));
+    }
+    c.tls.acme_names(&c.server.public_url).map(|_| ())
 }

@@ -12,7 +12,6 @@
 
 pub mod durable;
 mod guard;
-mod http;
 mod key;
 mod proofs;
 mod refusal;

@@ -7,14 +7,14 @@ use rustls::ClientConfig;
 use tokio::time::MissedTickBehavior;
 use url::{Host, Url};
 
-use super::{Publisher, http};
+use super::Publisher;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::{SignedCheckpoint, decimal};
 use crate::evidence::note::{Kind, Signature, VerifierKey};
 use crate::evidence::proof;
 use crate::evidence::witness::AddCheckpoint;
-use crate::tls;
+use crate::tls::{self, call};
 
 /// At least between two questions to one witness.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -184,7 +184,7 @@ async fn question(
     let proof = publisher.store.with_tiles(|read| proof::consistency(old, size, read)).await;
     let proof = proof.map_err(|e| e.to_string())?;
     let body = AddCheckpoint { old, proof, checkpoint: newest.clone() }.to_string();
-    let (status, body) = http::post(&witness.url, witness.tls.clone(), body).await?;
+    let (status, body) = call::post(&witness.url, witness.tls.clone(), body).await?;
     let refused = |why: &str| Answer::Refused(format!("it answered {status}{why}"));
     Ok(match status {
         200 => cosignature(witness, newest, &body).map_or_else(

@@ -2,7 +2,6 @@
 //! public authority signs for an address like 192.168.1.20. It can vouch for private addresses and the names it was made
 //! for, and for nothing else: a stolen key opens no bank.
 
-use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use rcgen::{
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType,
 };
 
+use super::write;
 use crate::error::{Error, Result};
 
 /// How long the authority holds, days.
@@ -156,16 +156,6 @@ fn leaf(names: &[String], now: Timestamp) -> Result<CertificateParams> {
     params.use_authority_key_identifier_extension = true;
     dates(&mut params, now, CERTIFICATE_DAYS);
     Ok(params)
-}
-
-fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    Ok(file.sync_all()?)
 }
 
 #[cfg(test)]

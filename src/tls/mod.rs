@@ -1,9 +1,12 @@
-//! TLS by our own rustls and provider: as a client, one way for every part that calls out; as a server in [`server`], with
-//! an authority of the office's own in [`authority`].
+//! TLS by our own rustls and provider: as a client, one way for every part that calls out, and [`call`] for one request; as
+//! a server in [`server`], with an authority of the office's own in [`authority`], or certificates of a public one by [`acme`].
 
+pub mod acme;
 pub mod authority;
+pub mod call;
 pub mod server;
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,4 +45,14 @@ fn roots(ca_file: &Path) -> Result<RootCertStore> {
         return Err(refuse("no certificate found; name a PEM file with the authority to trust".into()));
     }
     Ok(roots)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file.sync_all()?)
 }

@@ -26,6 +26,7 @@ use crate::patrol::report::Arrival;
 use crate::patrol::roster::{self, Roster};
 use crate::publish::Publisher;
 use crate::store::Store;
+use crate::tls::server::Certificate;
 use crate::water::intake::MqttStatus;
 
 /// Most bytes of a refused body that are still read, and how long.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub access: Access,
     /// Served by HTTPS.
     pub https: bool,
+    /// The certificate of HTTPS.
+    pub certificate: Option<Arc<Certificate>>,
     /// PEM of the office's own authority, which phones are to trust.
     pub authority: Option<String>,
     /// The address that people open, `https://jijia.example`; empty: what the request was sent to.

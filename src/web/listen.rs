@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::access::Peer;
 use crate::error::Result;
+use crate::tls::acme;
 
 /// A handshake that takes longer is given up; a phone at the edge of its network needs some seconds.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -64,9 +66,13 @@ async fn shake(
         tokio::spawn(async move {
             let _turn = turn;
             // Whoever breaks off or speaks no TLS is nobody's loss; a phone tries again.
-            if let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                let _ = done.send((stream, from)).await;
+            let Ok(Ok(mut stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+            if stream.get_ref().1.alpn_protocol() == Some(acme::PROTOCOL) {
+                // The authority has seen the proof in the handshake; nothing is said on this line.
+                let _ = timeout(HANDSHAKE, stream.shutdown()).await;
+                return;
             }
+            let _ = done.send((stream, from)).await;
         });
     }
 }

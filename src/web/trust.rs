@@ -17,8 +17,10 @@ use super::app::App;
 use super::page_routes::{self, Asked};
 use super::pages::trust::TrustPage;
 use super::problem::Failure;
+use super::warnings;
 use crate::error::{Error, Result};
 use crate::picture;
+use crate::tls::server::Standing;
 
 /// Where the authority's certificate is fetched.
 pub(super) const CERTIFICATE: &str = "/trust/jijia-authority.crt";
@@ -74,7 +76,12 @@ pub async fn send_on(
 ) -> Result<()> {
     let router = Router::new()
         .merge(trusted_doors())
-        .fallback(async move |headers: HeaderMap, uri: Uri| to_https(&headers, &uri, port))
+        .fallback(async move |State(app): State<App>, headers: HeaderMap, uri: Uri| {
+            match no_certificate(&app) {
+                Some(why) => why,
+                None => to_https(&headers, &uri, port),
+            }
+        })
         .with_state(app);
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await.map_err(Error::from)
 }
@@ -87,6 +94,20 @@ fn trusted_doors() -> Router<App> {
         ("/assets/{*name}", get(super::assets::get_asset)),
     ];
     doors.into_iter().fold(Router::new(), |router, (path, door)| Router::route(router, path, door))
+}
+
+/// Where HTTPS has no certificate that holds: why. Nothing else is served here in its place.
+fn no_certificate(app: &App) -> Option<Response> {
+    let (shown, now) = (app.settings.certificate.as_ref()?, app.store.clock().now());
+    if !matches!(shown.standing(now), Standing::None | Standing::Ended(_)) {
+        return None;
+    }
+    let why = warnings::certificate(shown, now)?;
+    let headers = [(header::RETRY_AFTER, "60")];
+    Some(
+        (StatusCode::SERVICE_UNAVAILABLE, headers, format!("{}\n{}\n", why.words_zh, why.words))
+            .into_response(),
+    )
 }
 
 /// The same address by HTTPS. Only what is asked for by GET goes on: a password sent here was sent in the open already.

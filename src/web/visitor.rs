@@ -32,7 +32,7 @@ fn name_host(request: &mut Request) {
 
 /// Why the request is not ours.
 fn stranger(method: &Method, headers: &HeaderMap, open: bool) -> Option<String> {
-    let text = |name| headers.get(name).map(|v: &header::HeaderValue| v.to_str().unwrap_or("?"));
+    let text = |name| headers.get(name).map(|v: &HeaderValue| v.to_str().unwrap_or("?"));
     let host = text(header::HOST);
     if let Some(host) = host.filter(|h| open && !is_loopback(h)) {
         return Some(format!("Host `{host}` is not this service; allowed: 127.0.0.1, [::1] or localhost"));

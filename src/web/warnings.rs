@@ -10,6 +10,7 @@ use crate::clock::{Clock, beijing_minute};
 use crate::error::Result;
 use crate::mirror::influx::Phase;
 use crate::store::Store;
+use crate::tls::server::{Certificate, Standing};
 
 /// A clock before this was never set: 2026-01-01T00:00:00Z.
 const BUILT_AFTER_MS: i64 = 1_767_225_600_000;
@@ -35,6 +36,7 @@ fn warning(words: String, words_zh: impl Into<String>) -> Warning {
 /// `Internal` if the database cannot be read.
 pub(super) async fn list(app: &App) -> Result<Vec<Warning>> {
     let mut all = of_store(&app.store, app.settings.low_space_bytes).await?;
+    all.extend(app.settings.certificate.as_ref().and_then(|c| certificate(c, app.store.clock().now())));
     all.extend(app.publisher.trouble().map(|t| {
         warning(format!("log: nothing is signed: {}", t.words), format!("存证签名已暂停：{}", t.words_zh))
     }));
@@ -50,6 +52,27 @@ pub(super) async fn list(app: &App) -> Result<Vec<Warning>> {
     }));
     all.extend(app.settings.influx.as_ref().and_then(|i| mirror(i.get().phase)));
     Ok(all)
+}
+
+/// What is wrong with the certificate of HTTPS.
+#[must_use]
+pub fn certificate(shown: &Certificate, now: Timestamp) -> Option<Warning> {
+    let (words, zh) = match shown.standing(now) {
+        Standing::Good => return None,
+        Standing::None => {
+            ("there is no certificate yet, nobody is served".into(), "尚无证书，无法访问".into())
+        }
+        Standing::Ended(at) => {
+            (format!("the certificate ended at {at}"), format!("证书已于 {} 到期", beijing_minute(at)))
+        }
+        Standing::EndsSoon(at) => {
+            (format!("the certificate ends at {at}"), format!("证书将于 {} 到期", beijing_minute(at)))
+        }
+    };
+    let why = shown.trouble();
+    let why_zh = why.as_ref().map_or_else(String::new, |why| format!("，未能取得新证书：{why}"));
+    let why = why.map_or_else(String::new, |why| format!("; no new one: {why}"));
+    Some(warning(format!("tls: {words}{why}"), format!("HTTPS {zh}{why_zh}")))
 }
 
 fn mirror(phase: Phase) -> Option<Warning> {

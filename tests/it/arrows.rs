@@ -16,17 +16,19 @@ const ABOVE: [&[&str]; 5] = [
 /// Known to all; `config` gives each part its own section, and only `main` sees the whole.
 const BELOW: [&str; 4] = ["error", "clock", "config", "tls"];
 /// Libraries that belong to some rooms alone.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 12] = [
     ("argon2", &["people"]),
     ("totp_rs", &["people"]),
     ("rcgen", &["tls"]),
+    ("instant_acme", &["tls"]),
+    ("x509_cert", &["tls"]),
     ("rusqlite", &["store"]),
     ("sqlx", &["store"]),
     ("axum", &["web", "demo", "witness"]),
     ("rumqttc", &["ingest", "demo"]),
-    ("hyper", &["publish"]),
+    ("hyper", &["tls"]),
     ("influxdb2", &["mirror"]),
-    ("tokio", &["demo", "web", "ingest", "mirror", "document", "publish", "store", "witness"]),
+    ("tokio", &["demo", "web", "ingest", "mirror", "document", "publish", "store", "tls", "witness"]),
 ];
 /// How a string that asks the database begins.
 const SQL: [&str; 5] = ["select ", "insert into ", "update ", "delete from ", "pragma "];

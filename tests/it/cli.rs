@@ -172,6 +172,11 @@ fn the_check_covers_broker_and_mirror_and_their_secrets() {
         ("[mqtt]\nhost = \"127.0.0.1\"\nclient_id = \"\"\n".into(), "mqtt.client_id"),
         ("[mqtt]\nhost = \"127.0.0.1\"\ntls = true\nca_file = \"/none\"\n".into(), "mqtt.ca_file"),
         (
+            "[tls]\nmode = \"acme\"\nnames = [\"a.example\"]\nacme_ca_file = \"/none\"\n".into(),
+            "tls.acme_ca_file: /none",
+        ),
+        ("[tls]\nmode = \"files\"\ncertificate_file = \"/none\"\nkey_file = \"/none\"\n".into(), "tls./none"),
+        (
             "[mqtt]\nhost = \"h\"\n[[mqtt.source]]\nname = \"a\"\ntopic_template = \"a/{device}\"\n\
              device = \"topic:device\"\nkeys = { x = \"gold\" }\n"
                 .into(),

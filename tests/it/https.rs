@@ -1,14 +1,15 @@
 //! HTTPS by the real program, asked by curl: the office's own authority, an operator's files, and the plain address.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
+use crate::pebble::free;
 use crate::serve::{Serve, serve};
 
 /// `curl` with these arguments: status, and what it printed.
-fn curl(args: &[&str]) -> (Option<u16>, String) {
+pub fn curl(args: &[&str]) -> (Option<u16>, String) {
     let out = Command::new("curl")
         .args(["-s", "-S", "--noproxy", "*", "-w", "\n%{http_code} %{redirect_url}"])
         .args(args)
@@ -21,10 +22,6 @@ fn curl(args: &[&str]) -> (Option<u16>, String) {
 
 fn start(data: &Path, env: &[(&str, &str)]) -> Serve {
     Serve::run(serve(data).envs(env.iter().copied()))
-}
-
-fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One binary: every test against the real thing through the front door.
 #![cfg(test)]
 
+mod acme;
 mod api_again;
 mod api_corrections;
 mod api_description;
@@ -42,6 +43,7 @@ mod mosquitto;
 mod mqtt;
 mod mqtt_faults;
 mod outbox;
+mod pebble;
 mod people;
 mod people_doors;
 mod people_guesses;

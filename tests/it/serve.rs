@@ -97,7 +97,14 @@ impl Serve {
 
     /// Waits for words in the log.
     pub fn heard(&self, words: &str) {
-        assert!(self.log.iter().any(|line| line.contains(words)), "it ended without a word of {words}");
+        let mut said = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(Duration::from_secs(60)) {
+            if line.contains(words) {
+                return;
+            }
+            said.push(line);
+        }
+        panic!("it ended, or was silent for long, without a word of {words}: {}", said.join("\n"));
     }
 
     /// What it says until its end.

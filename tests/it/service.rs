@@ -250,6 +250,7 @@ fn settings() -> Settings {
         // Most tests are about what is behind the doors; tests/it/people*.rs are about the doors.
         access: Access { open: true, session, token: None, trusted_hops: 0 },
         https: false,
+        certificate: None,
         authority: None,
         public_url: String::new(),
         place_dir: None,
