@@ -195,7 +195,7 @@ async function isWhole(sha256) {
  * photo goes whole.
  */
 async function upload(sha256, type) {
-  const path = `/api/v1/photos/${sha256}`;
+  const path = `/api/v1/${store.isVoice({ type }) ? "voices" : "photos"}/${sha256}`;
   const head = await ask("HEAD", path, { also: [404] });
   if (head.headers.get("Upload-Complete") === "?1") return (await ask("GET", `${path}/receipt`)).json;
   const bytes = await store.getBytes(sha256);

@@ -4,7 +4,8 @@
 //   items   reports and patrols to send: the frozen bytes of the body, the state of the record, hashes of the photos
 //   photos  their state; bytes  what is to be sent, by SHA-256; thumbs  small pictures, kept 30 days
 //
-// An item is done when the server has receipted its record and each of its photos.
+// A voice note is one more of the photos, the last, of an audio type: kept, sent and forgotten as they are. An item is done
+// when the server has receipted its record and each of its photos.
 
 import { openDB } from "./idb.js";
 
@@ -76,15 +77,36 @@ export async function keepPhoto({ sha256, bytes, thumb }, draft) {
   await tx.done;
 }
 
-/** Throws a draft away, with the photos that nothing else names. */
+/** Is this of the photos a voice note? */
+export const isVoice = ({ type }) => type.startsWith("audio/");
+
+/** What of a draft is sent beside its record: the photos and the voice note. */
+export const partsOf = ({ photos, voice }) => (voice ? [...photos, voice] : photos);
+
+/** Forgets bytes that nothing in the queue names. */
+async function forget(tx, { sha256 }) {
+  if (await tx.objectStore("photos").getKey(sha256)) return;
+  tx.objectStore("bytes").delete(sha256);
+  tx.objectStore("thumbs").delete(sha256);
+}
+
+/** Keeps what has just been spoken with the draft, in the place of what was spoken before; `null` keeps nothing of either. */
+export async function keepVoice(voice, bytes) {
+  const tx = db.transaction(["photos", "bytes", "thumbs", "kv"], "readwrite", STRICT);
+  const draft = await tx.objectStore("kv").get("draft");
+  if (draft) {
+    if (draft.voice) await forget(tx, draft.voice);
+    if (voice) tx.objectStore("bytes").put(bytes, voice.sha256);
+    tx.objectStore("kv").put({ ...draft, voice }, "draft");
+  }
+  await tx.done;
+}
+
+/** Throws a draft away, with the photos and the voice note that nothing else names. */
 export async function dropDraft() {
   const tx = db.transaction(["photos", "bytes", "thumbs", "kv"], "readwrite");
   const draft = await tx.objectStore("kv").get("draft");
-  for (const { sha256 } of (draft && draft.photos) || []) {
-    if (await tx.objectStore("photos").getKey(sha256)) continue;
-    tx.objectStore("bytes").delete(sha256);
-    tx.objectStore("thumbs").delete(sha256);
-  }
+  for (const part of draft ? partsOf(draft) : []) await forget(tx, part);
   tx.objectStore("kv").delete("draft");
   await tx.done;
 }
@@ -117,7 +139,7 @@ export async function addItem(item, photos, ends) {
 export async function takeBack(id, draft) {
   const tx = db.transaction(["items", "photos", "kv"], "readwrite", STRICT);
   tx.objectStore("items").delete(id);
-  for (const { sha256 } of draft.photos) tx.objectStore("photos").delete(sha256);
+  for (const { sha256 } of partsOf(draft)) tx.objectStore("photos").delete(sha256);
   tx.objectStore("kv").put(draft, "draft");
   await tx.done;
   changed();

@@ -25,6 +25,8 @@ pub struct ReportPage<'a> {
     pub report: &'a ReportNow,
     /// Trusted markup of `picture`; empty leaves the map out.
     pub map_svg: &'a str,
+    /// Whoever looks at it may hear its voice note.
+    pub hears: bool,
 }
 
 struct VersionView {
@@ -61,6 +63,9 @@ pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
     let mut shown = SightingView::new(s, lang);
     for (seq, photo) in shown.photos.iter_mut().enumerate().filter(|(_, p)| p.stored && p.preview) {
         photo.watermarked = Some(format!("/api/v1/reports/{}/photos/{seq}/watermarked", s.id));
+    }
+    if let (Some(voice), Some(v)) = (&mut shown.voice, s.voice.as_ref().filter(|v| v.stored && view.hears)) {
+        voice.href = Some(format!("/api/v1/voices/{}", v.sha256));
     }
     render(&ReportView {
         shell: Shell {
@@ -118,12 +123,22 @@ mod tests {
     #[test]
     fn every_version_shows_its_receipt_and_its_bytes() {
         for lang in [Lang::Zh, Lang::En] {
-            let html = samples::report_page(lang);
+            let html = samples::report_page(lang, true);
             assert!(html.contains("更正：水流 中 → 大"));
             assert!(html.contains(&"ab".repeat(32)), "the whole leaf hash");
             assert!(html.contains("sewage_outflow") && html.contains("/photos/"));
             assert_eq!(html.matches("/photos/0/watermarked\"").count(), 1, "of the one that can be shown");
             samples::check_page(&html);
         }
+    }
+
+    #[test]
+    fn a_voice_note_is_said_to_all_and_played_to_those_who_may_hear_it() {
+        let address = format!("/api/v1/voices/{}", "5c".repeat(32));
+        let html = samples::report_page(Lang::Zh, true);
+        assert!(html.contains("语音 12 秒，96 KB") && html.contains(&format!("src=\"{address}\"")), "{html}");
+        let html = samples::report_page(Lang::Zh, false);
+        assert!(html.contains("语音 12 秒，96 KB") && !html.contains("<audio") && !html.contains(&address));
+        assert!(samples::report_page(Lang::En, false).contains("Voice note, 12 s, 96 KB"));
     }
 }
