@@ -7,6 +7,7 @@ const { faults } = require("./field_faults.js");
 const { looks } = require("./field_looks.js");
 const { people } = require("./field_people.js");
 const { queue } = require("./field_queue.js");
+const { voice } = require("./field_voice.js");
 
 const [base, pictures] = process.argv.slice(2);
 const only = process.env.FIELD_ONLY;
@@ -34,7 +35,7 @@ async function test(name, run) {
 }
 
 async function main() {
-  const parts = { queue, faults, people, looks };
+  const parts = { queue, voice, faults, people, looks };
   for (const part of Object.values(parts)) await part(test, base, pictures);
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);
   process.exit(count.failed === 0 ? 0 : 1);

@@ -51,6 +51,15 @@ async function tour(phone, look) {
   await page.click("#note");
   await look("note");
   await page.click(".main");
+  await page.click("#voice");
+  await page.waitForSelector("#stop");
+  await look("speaking");
+  await page.click("#stop");
+  await page.waitForSelector("audio");
+  await look("spoken");
+  await page.click(".main");
+  await page.waitForSelector(".pick.on");
+  await look("report-full");
   await phone.offline(true);
   await page.click("#send");
   await page.waitForSelector("#say button");
