@@ -68,6 +68,24 @@ export async function under(prefix) {
   return keys.map((key, i) => [key, values[i]]);
 }
 
+/** Does all of `work` in one transaction, or nothing of it: then it throws. */
+async function whole(stores, work) {
+  const tx = db.transaction(stores, "readwrite", STRICT);
+  const failed = tx.done.catch((error) => error);
+  try {
+    await work(tx);
+  } catch (error) {
+    tx.abort();
+    await failed;
+    throw error;
+  }
+  const error = await failed;
+  if (error) throw error;
+}
+
+/** What fails of a request fails its transaction, and is told there, once. */
+const within = (request) => request.catch(() => undefined);
+
 /** Keeps a photo that has just been taken, and the draft that names it: a crash after this line loses neither. */
 export async function keepPhoto({ sha256, bytes, thumb }, draft) {
   const tx = db.transaction(["bytes", "thumbs", "kv"], "readwrite", STRICT);
@@ -86,20 +104,19 @@ export const partsOf = ({ photos, voice }) => (voice ? [...photos, voice] : phot
 /** Forgets bytes that nothing in the queue names. */
 async function forget(tx, { sha256 }) {
   if (await tx.objectStore("photos").getKey(sha256)) return;
-  tx.objectStore("bytes").delete(sha256);
-  tx.objectStore("thumbs").delete(sha256);
+  within(tx.objectStore("bytes").delete(sha256));
+  within(tx.objectStore("thumbs").delete(sha256));
 }
 
 /** Keeps what has just been spoken with the draft, in the place of what was spoken before; `null` keeps nothing of either. */
-export async function keepVoice(voice, bytes) {
-  const tx = db.transaction(["photos", "bytes", "thumbs", "kv"], "readwrite", STRICT);
-  const draft = await tx.objectStore("kv").get("draft");
-  if (draft) {
+export function keepVoice(voice, bytes) {
+  return whole(["photos", "bytes", "thumbs", "kv"], async (tx) => {
+    const draft = await tx.objectStore("kv").get("draft");
+    if (!draft) return;
     if (draft.voice) await forget(tx, draft.voice);
-    if (voice) tx.objectStore("bytes").put(bytes, voice.sha256);
-    tx.objectStore("kv").put({ ...draft, voice }, "draft");
-  }
-  await tx.done;
+    if (voice) within(tx.objectStore("bytes").put(bytes, voice.sha256));
+    within(tx.objectStore("kv").put({ ...draft, voice }, "draft"));
+  });
 }
 
 /** Throws a draft away, with the photos and the voice note that nothing else names. */
@@ -116,22 +133,14 @@ export async function dropDraft() {
  * when this throws, nothing is in the queue and the draft is as it was.
  */
 export async function addItem(item, photos, ends) {
-  const tx = db.transaction(ALL, "readwrite", STRICT);
-  const failed = tx.done.catch((error) => error);
-  try {
+  await whole(ALL, async (tx) => {
     for (const photo of photos) {
       const known = await tx.objectStore("photos").get(photo.sha256);
-      if (!known) tx.objectStore("photos").put({ ...photo, state: "saved", open: 1 });
+      if (!known) within(tx.objectStore("photos").put({ ...photo, state: "saved", open: 1 }));
     }
-    tx.objectStore("items").put({ ...item, record: { state: "saved" }, open: 1 });
-    tx.objectStore("kv").delete(ends);
-  } catch (error) {
-    tx.abort();
-    await failed;
-    throw error;
-  }
-  const error = await failed;
-  if (error) throw error;
+    within(tx.objectStore("items").put({ ...item, record: { state: "saved" }, open: 1 }));
+    within(tx.objectStore("kv").delete(ends));
+  });
   changed();
 }
 

@@ -18,7 +18,7 @@ const TYPES = ["audio/webm;codecs=opus", "audio/mp4", "audio/ogg;codecs=opus"];
  * Gives the way to leave it: what is being spoken is kept.
  */
 export function open(voice, ways) {
-  const here = { voice, ...ways, left: false, end: () => undefined, address: null };
+  const here = { voice, ...ways, left: false, end: () => undefined, audio: null };
   if (voice) listen(here);
   else record(here);
   return () => {
@@ -29,8 +29,10 @@ export function open(voice, ways) {
 }
 
 function forget(here) {
-  if (here.address) URL.revokeObjectURL(here.address);
-  here.address = null;
+  if (!here.audio) return;
+  here.audio.pause();
+  URL.revokeObjectURL(here.audio.src);
+  here.audio = null;
 }
 
 function screen(...content) {
@@ -128,13 +130,19 @@ async function listen(here) {
   const bytes = await store.getBytes(hash);
   if (here.left) return;
   forget(here);
-  here.address = URL.createObjectURL(new Blob([bytes], { type }));
+  // Its own controls are too small for a glove.
+  here.audio = h("audio", { src: URL.createObjectURL(new Blob([bytes], { type })) });
+  const play = button({ id: "play", class: "tile heard" });
+  const turn = () => (here.audio.paused ? here.audio.play() : here.audio.pause());
+  const tell = ({ target: { paused } }) => play.replaceChildren(icon(paused ? "play" : "square"), t(paused ? "voice.play" : "voice.pause"));
+  play.addEventListener("click", turn);
+  ["play", "pause", "ended"].forEach((event) => here.audio.addEventListener(event, tell));
+  tell({ target: { paused: true } });
   const remove = async () => {
     await store.keepVoice(null);
     here.back(null);
   };
-  screen(h("audio", { controls: true, src: here.address, "aria-label": t("voice.said") }),
-    h("p", { class: "calm" }, t("voice.kept", { n: seconds })),
+  screen(play, here.audio, h("p", { class: "calm" }, t("voice.kept", { n: seconds })),
     h("div", { class: "thumb" },
       h("div", { class: "two" }, button({ id: "again", class: "tile", onclick: () => record(here) }, icon("mic"), t("voice.again")),
         button({ id: "remove", class: "tile", onclick: remove }, icon("x"), t("voice.remove"))), done(here)));

@@ -15,9 +15,6 @@ const SCREEN = { width: 360, height: 640 };
 const AT = { latitude: 29.39928, longitude: 113.114079, accuracy: 6 };
 const PEOPLE = [{ id: "p-01", name: "李建国" }, { id: "p-02", name: "王秀英" }];
 
-/** What the person lets the page do. */
-const ALLOWED = ["geolocation", "camera", "microphone"];
-
 /** Of each of them. */
 const PIN = "1357";
 
@@ -100,9 +97,9 @@ class Server {
  * for the session what no demo would: a shared phone with two persons.
  */
 class Phone {
-  static async start(base, { lang = "zh", init, profile, server, enrolled = true, signedIn = true, played = false, allowed = ALLOWED } = {}) {
+  static async start(base, { lang = "zh", init, profile, server, enrolled = true, signedIn = true, played = false, flags = [] } = {}) {
     const phone = new Phone();
-    Object.assign(phone, { base, init, lang, played, allowed, faults: [], own: !profile, profile: profile || folder("phone") });
+    Object.assign(phone, { base, init, lang, played, flags, faults: [], own: !profile, profile: profile || folder("phone") });
     const device = { id: "d-1", name: "1号手机", people: PEOPLE };
     phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t" };
     await phone.launch();
@@ -129,9 +126,9 @@ class Phone {
 
   async launch() {
     this.context = await chromium.launchPersistentContext(this.profile, {
-      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS, viewport: SCREEN, hasTouch: true,
+      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: [...FLAGS, ...this.flags], viewport: SCREEN, hasTouch: true,
       isMobile: true,
-      deviceScaleFactor: 2, geolocation: AT, permissions: this.allowed, acceptDownloads: true,
+      deviceScaleFactor: 2, geolocation: AT, permissions: ["geolocation", "camera", "microphone"], acceptDownloads: true,
     });
     if (this.init) await this.context.addInitScript(this.init);
     const first = (lang) => localStorage.setItem("jijia.lang", localStorage.getItem("jijia.lang") || lang);
@@ -183,6 +180,7 @@ class Phone {
   /** Until the worker has every file. */
   async installed() {
     await this.page.waitForFunction(() => navigator.serviceWorker && navigator.serviceWorker.controller);
+    await this.page.waitForFunction(() => caches.open("jijia-field").then((cache) => cache.match("/m/voice.js", { ignoreSearch: true })));
   }
 
   /** Until the camera shows something. */
@@ -262,7 +260,7 @@ class Phone {
     await this.page.waitForSelector("#stop");
     await this.page.waitForTimeout(ms);
     await this.page.click("#stop");
-    await this.page.waitForSelector("audio");
+    await this.page.waitForSelector("#play");
   }
 
   /** Begins a patrol: then the large button is the camera. */
