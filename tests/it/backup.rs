@@ -98,7 +98,10 @@ async fn a_backup_made_while_all_is_written_comes_back_whole_and_the_log_goes_on
     assert!(sizes.is_sorted(), "{sizes:?}");
     file_reports(&service, 5..8).await;
     let said = done(host.run(&["backup", to.to_str().unwrap()]));
-    assert!(said.contains("8 photos, 0 voice notes, 6 files of them copied now"), "only the new ones: {said}");
+    assert!(
+        said.contains("8 photos, 0 voice notes, 6 files of them copied now"),
+        "only the new ones: {said}"
+    );
     assert!(said.contains("keep it as a secret"), "{said}");
     service.stop().await;
     done(host.run(&["backup", to.to_str().unwrap()]));
