@@ -10,6 +10,7 @@ const { arrived, sha256, states, unzip, with_phone } = require("./field_queue.js
 
 /** The draft on the phone. */
 const draftOf = (page) => page.evaluate(() => import("/m/store.js").then((store) => store.get("draft")));
+const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 /** A whole recording of WebM or MP4. */
 const isSound = (bytes) => bytes.readUInt32BE(0) === 0x1a45dfa3 || bytes.toString("latin1", 4, 8) === "ftyp";
 
@@ -28,6 +29,9 @@ async function heard(server, id) {
   try {
     const page = await (await browser.newContext({ extraHTTPHeaders: server.auth })).newPage();
     await page.goto(`${server.base}/reports/${id}`);
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run(document));
+    assert.deepEqual(violations.map((v) => v.id), []);
     const before = await server.json("/api/v1/head");
     const played = await page.$eval("audio", async (audio) => {
       audio.muted = true;
