@@ -45,7 +45,7 @@ function paint(draft, thumbs) {
       form.asks(draft.kind) ? more(draft, thumbs) : null,
       button({ id: "note", class: "row", onclick: () => note(draft, thumbs) }, icon("ellipsis"),
         h("span", {}, draft.note || t("report.note"))),
-      button({ id: "voice", class: "row", onclick: () => speak(draft, thumbs) }, icon("mic"),
+      button({ id: "voice", class: "row", onclick: (e) => speak(draft, thumbs, e.currentTarget) }, icon("mic"),
         h("span", {}, draft.voice ? t("report.spoken", { n: draft.voice.seconds }) : t("report.voice")))),
     h("div", { class: "thumb stuck" },
       button({ id: "send", class: "main", onclick: (e) => file(draft, thumbs, e.currentTarget) }, t("report.send")),
@@ -117,7 +117,8 @@ function note(draft, thumbs) {
 }
 
 /** The recorder comes when somebody wants to speak. */
-async function speak(draft, thumbs) {
+async function speak(draft, thumbs, pressed) {
+  pressed.disabled = true;
   const left = () => {
     hush();
     hush = () => undefined;
@@ -133,8 +134,10 @@ async function speak(draft, thumbs) {
   };
   try {
     const recorder = await import("./voice.js");
-    hush = recorder.open(draft.voice, { back, write });
+    // Somebody went elsewhere meanwhile.
+    if (pressed.isConnected) hush = recorder.open(draft.voice, { back, write });
   } catch (error) {
+    pressed.disabled = false;
     // Without a network and before the worker has everything.
     say(t("voice.none"), { bad: true });
   }

@@ -94,7 +94,8 @@ async function spoken(here, stream) {
   });
   // In pieces: a browser that fails at the end has given the rest.
   recorder.start(1000);
-  screen(h("p", { class: "calm", role: "status" }, h("i", { class: "dot", "aria-hidden": "true" }), t("voice.recording")), clock, bar,
+  const dot = h("i", { class: "dot", "aria-hidden": "true" });
+  screen(h("p", { class: "calm", role: "status" }, dot, t("voice.recording")), clock, bar,
     h("div", { class: "thumb" }, button({ id: "stop", class: "main", onclick: here.end }, icon("square"), t("voice.stop"))));
   tick();
   const ticking = setInterval(tick, TICK_MS);
@@ -134,7 +135,9 @@ async function listen(here) {
   here.audio = h("audio", { src: URL.createObjectURL(new Blob([bytes], { type })) });
   const play = button({ id: "play", class: "tile heard" });
   const turn = () => (here.audio.paused ? here.audio.play() : here.audio.pause());
-  const tell = ({ target: { paused } }) => play.replaceChildren(icon(paused ? "play" : "square"), t(paused ? "voice.play" : "voice.pause"));
+  const tell = ({ target: { paused } }) => {
+    play.replaceChildren(icon(paused ? "play" : "square"), t(paused ? "voice.play" : "voice.pause"));
+  };
   play.addEventListener("click", turn);
   ["play", "pause", "ended"].forEach((event) => here.audio.addEventListener(event, tell));
   tell({ target: { paused: true } });
@@ -144,6 +147,7 @@ async function listen(here) {
   };
   screen(play, here.audio, h("p", { class: "calm" }, t("voice.kept", { n: seconds })),
     h("div", { class: "thumb" },
-      h("div", { class: "two" }, button({ id: "again", class: "tile", onclick: () => record(here) }, icon("mic"), t("voice.again")),
+      h("div", { class: "two" },
+        button({ id: "again", class: "tile", onclick: () => record(here) }, icon("mic"), t("voice.again")),
         button({ id: "remove", class: "tile", onclick: remove }, icon("x"), t("voice.remove"))), done(here)));
 }

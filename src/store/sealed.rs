@@ -42,10 +42,7 @@ pub(super) fn check_hash(bytes: &[u8], sha256_hex: &str) -> Result<()> {
     if found == sha256_hex {
         return Ok(());
     }
-    Err(Error::invalid(
-        "sha256",
-        format!("the bytes have the hash {found}; allowed: bytes with the hash in the address"),
-    ))
+    Err(Error::invalid("sha256", format!("the bytes have the hash {found}; allowed: {sha256_hex}")))
 }
 
 impl Store {
