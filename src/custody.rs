@@ -9,6 +9,7 @@ use jijia::clock::Clock;
 use jijia::config::Config;
 use jijia::error::{Error, Result};
 use jijia::evidence::checkpoint::Checkpoint;
+use jijia::evidence::entry::Sealed;
 use jijia::patrol::report::check_sha256;
 use jijia::publish::{self, restore::Trust};
 use jijia::store::audit::{self, KnownHead, Options};
@@ -22,7 +23,7 @@ pub struct AuditArgs {
     /// Read at most so many megabytes a second, so that the service keeps its disk.
     #[arg(long, value_name = "N")]
     rate_mb_s: Option<f64>,
-    /// Begin anew with the photos, whatever an interrupted audit has done.
+    /// Begin anew with the files, whatever an interrupted audit has done.
     #[arg(long)]
     fresh: bool,
 }
@@ -40,16 +41,17 @@ pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
         audit::audit(&config.data.dir, &place, &options, &bar, &mut |finding| say(&format!("{finding}\n")))?;
     if done.resumed_at > 0 {
         say(&format!(
-            "photos: went on at folder {:02x} of an interrupted audit; what it found was said by it (--fresh begins anew)\n",
+            "files: went on at folder {:02x} of an interrupted audit; what it found was said by it (--fresh begins anew)\n",
             done.resumed_at
         ));
     }
     say(&format!(
-        "{} entries, root {}; {} photos, {} bytes: {}\n",
+        "{} entries, root {}; {} photos, {} voice notes, {} bytes: {}\n",
         done.entries,
         hex::encode(done.root),
         done.photos,
-        done.photo_bytes,
+        done.voices,
+        done.file_bytes,
         if done.findings == 0 { "clean".to_owned() } else { format!("{} finding(s)", done.findings) }
     ));
     Ok(if done.findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -59,7 +61,7 @@ pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
 #[derive(Args)]
 pub struct RedactArgs {
     /// Index of the entry that commits to what is to go.
-    #[arg(long, value_name = "N", requires = "payload", required_unless_present = "photo")]
+    #[arg(long, value_name = "N", requires = "payload", required_unless_present_any = ["photo", "voice"])]
     entry: Option<u64>,
     /// What of it: record, note, name, reason, body, filter.
     #[arg(long, value_name = "NAME", requires = "entry")]
@@ -67,6 +69,9 @@ pub struct RedactArgs {
     /// A photo, original and copy, instead of a payload.
     #[arg(long, value_name = "SHA256", conflicts_with = "entry")]
     photo: Option<String>,
+    /// A voice note instead.
+    #[arg(long, value_name = "SHA256", conflicts_with_all = ["entry", "photo"])]
+    voice: Option<String>,
     /// Why, by which law and on whose request; kept under the erasure's entry.
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -78,13 +83,15 @@ pub async fn redact(args: RedactArgs, config: &Config) -> Result<ExitCode> {
         return Err(Error::invalid("reason", "is empty; an erasure says why"));
     }
     let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
-    let erased = match (args.entry, args.payload, args.photo) {
+    let sealed = args.photo.map(|hash| (Sealed::Photo, hash));
+    let sealed = sealed.or(args.voice.map(|hash| (Sealed::Voice, hash)));
+    let erased = match (args.entry, args.payload, sealed) {
         (Some(entry), Some(payload), None) => store.redact(entry, &payload, args.reason).await,
-        (_, _, Some(photo)) => {
-            check_sha256(&photo)?;
-            store.redact_photo(&photo, args.reason).await
+        (_, _, Some((kind, hash))) => {
+            check_sha256(&hash).map_err(|e| e.under(kind.as_str()))?;
+            store.redact_sealed(kind, &hash, args.reason).await
         }
-        _ => return Err(Error::invalid("entry", "allowed: --entry with --payload, or --photo")),
+        _ => return Err(Error::invalid("entry", "allowed: --entry with --payload, --photo, or --voice")),
     };
     let words = match erased {
         Ok(receipt) => format!("erased; entry {} of the log says so, {}", receipt.index, receipt.leaf_hash),
@@ -121,7 +128,7 @@ pub struct BackupArgs {
     rate_mb_s: Option<f64>,
 }
 
-/// `jijia backup`: beside a running service. Exit code 1 if photos are damaged here; the rest is backed up.
+/// `jijia backup`: beside a running service. Exit code 1 if files are damaged here; the rest is backed up.
 pub fn backup(args: &BackupArgs, config: &Config) -> Result<ExitCode> {
     check_rate(args.rate_mb_s)?;
     let (bar, place) = (bar(), crate::load_place(config)?);
@@ -133,8 +140,8 @@ pub fn backup(args: &BackupArgs, config: &Config) -> Result<ExitCode> {
     }
     let m = &made.manifest;
     say(&format!(
-        "{} entries, root {}; {} photos, {} files of them copied now\n",
-        m.log_size, m.log_root, m.photos, made.copied
+        "{} entries, root {}; {} photos, {} voice notes, {} files of them copied now\n",
+        m.log_size, m.log_root, m.photos, m.voices, made.copied
     ));
     if m.key.is_some() {
         say(
@@ -167,11 +174,12 @@ pub fn restore(args: &RestoreArgs, config: &Config) -> Result<ExitCode> {
     let now = Clock::System.now();
     let done = publish::restore::restore(&args.backup, dir, &trust, &config.log, &place, now, &bar())?;
     say(&format!(
-        "restored into {}: {} entries, root {}, {} photos; audited, clean. Start `jijia serve`\n",
+        "restored into {}: {} entries, root {}, {} photos, {} voice notes; audited, clean. Start `jijia serve`\n",
         dir.display(),
         done.entries,
         hex::encode(done.root),
-        done.photos
+        done.photos,
+        done.voices
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@
 //!   roles, how far each reaches, and the secrets they show;
 //!   [`patrol`] reports and duty windows; [`water`] observations, rain and dry weather; [`casework`] what a
 //!   sighting may claim; [`evidence`] entries, the Merkle tree over them, the timeline's model.
-//! - [`store`] the only SQL: one writing thread (rusqlite), readers (sqlx), photos by hash.
+//! - [`store`] the only SQL: one writing thread (rusqlite), readers (sqlx), photos and voice notes by hash.
 //! - [`publish`] signs the log's head, so that nobody can change or drop an entry unnoticed.
 //! - [`picture`] maps and charts as SVG text: one drawing for page, PDF and Word.
 //! - [`mirror`] InfluxDB follows the log; [`document`] Word, PDF, Excel, CSV, GeoJSON from a timeline.
@@ -34,7 +34,7 @@
 //!   acknowledge on the same connection epoch.
 //! - Log: commit → [`publish`] (leaf hashes again from the stored bytes, tiles, the guard file, signature) → checkpoint
 //!   and tiles → witnesses.
-//! - Custody: [`store::audit`] compares every table and photo with the log; `store.redact` erases by law;
+//! - Custody: [`store::audit`] compares every table and sealed file with the log; `store.redact` erases by law;
 //!   [`store::backup`] copies, [`publish::restore`] brings back without a fork.
 //! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
 //!   entry. A bundle is documents, entries and proofs under one checkpoint ([`document::bundle`]); whoever has it checks it

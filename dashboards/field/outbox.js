@@ -70,13 +70,16 @@ function line({ item, photos, thumb }, pictures) {
       states(item, photos), needs ? verbs(item, photos) : null));
 }
 
-/** One line where all parts stand alike, else one for each. */
-function states(item, photos) {
+/** One line where all parts stand alike, else one for each; a voice note has one of its own. */
+function states(item, all) {
   if (!item.open) return state("sent", second(item.done_at));
-  const parts = [part(item.record), ...photos.map((p) => part(p, true))];
+  const isVoice = (p) => Boolean(p) && store.isVoice(p);
+  const parts = [part(item.record), ...all.filter((p) => !isVoice(p)).map((p) => part(p, true))];
+  const voices = all.filter(isVoice).map((p) => part(p, true)).map((p) => state(p.key, p.more, t("part.voice"), p.part));
   const alike = parts.every((p) => p.key === parts[0].key && p.key !== "sending");
-  if (alike) return state(parts[0].key, parts[0].more);
-  return parts.map((p, i) => state(p.key, p.more, i === 0 ? t("part.record") : t("part.photo", { i }), p.part));
+  const name = (i) => (i === 0 ? t("part.record") : t("part.photo", { i }));
+  const lines = alike ? [state(parts[0].key, parts[0].more)] : parts.map((p, i) => state(p.key, p.more, name(i), p.part));
+  return [...lines, ...voices];
 }
 
 /** How a part stands: saved, sending, sent, needs, login, gone. */

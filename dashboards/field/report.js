@@ -15,6 +15,8 @@ const KINDS = ["sewage_outflow", "water_hyacinth", "other", "nothing_found"];
 const PHOTOS_MAX = 20;
 
 const pictures = new Pictures();
+/** Ends a recording under way. */
+let hush = () => undefined;
 
 /** Opens the screen with the draft; without one there is nothing to say. */
 export async function open() {
@@ -22,7 +24,10 @@ export async function open() {
   if (!draft) return go("home");
   const thumbs = await Promise.all(draft.photos.map((p) => store.getThumb(p.sha256)));
   paint(draft, thumbs);
-  return () => pictures.drop();
+  return () => {
+    hush();
+    pictures.drop();
+  };
 }
 
 /** Every choice is kept at once: a crash costs none. */
@@ -39,7 +44,9 @@ function paint(draft, thumbs) {
     h("div", { class: "more" },
       form.asks(draft.kind) ? more(draft, thumbs) : null,
       button({ id: "note", class: "row", onclick: () => note(draft, thumbs) }, icon("ellipsis"),
-        h("span", {}, draft.note || t("report.note")))),
+        h("span", {}, draft.note || t("report.note"))),
+      button({ id: "voice", class: "row", onclick: (e) => speak(draft, thumbs, e.currentTarget) }, icon("mic"),
+        h("span", {}, draft.voice ? t("report.spoken", { n: draft.voice.seconds }) : t("report.voice")))),
     h("div", { class: "thumb stuck" },
       button({ id: "send", class: "main", onclick: (e) => file(draft, thumbs, e.currentTarget) }, t("report.send")),
       h("p", { class: "calm" }, t("report.calm"))));
@@ -104,9 +111,36 @@ function note(draft, thumbs) {
   text.focus();
 }
 
+/** The recorder comes when somebody wants to speak. */
+async function speak(draft, thumbs, pressed) {
+  pressed.disabled = true;
+  const left = () => {
+    hush();
+    hush = () => undefined;
+  };
+  const back = (voice) => {
+    left();
+    Object.assign(draft, { voice });
+    paint(draft, thumbs);
+  };
+  const write = () => {
+    left();
+    note(draft, thumbs);
+  };
+  try {
+    const recorder = await import("./voice.js");
+    // Somebody went elsewhere meanwhile.
+    if (pressed.isConnected) hush = recorder.open(draft.voice, { back, write });
+  } catch (error) {
+    pressed.disabled = false;
+    // Without a network and before the worker has everything.
+    say(t("voice.none"), { bad: true });
+  }
+}
+
 /** The body as it will be sent, for ever. */
 function body(draft, id, made) {
-  const { kind, person, frozen, outfall, same_as, note: text, photos } = draft;
+  const { kind, person, frozen, outfall, same_as, note: text, photos, voice } = draft;
   const same = kind === "nothing_found" ? {} : { ...(outfall ? { outfall } : {}), ...(same_as ? { same_as } : {}) };
   const forms = { sewage_outflow: "sewage", water_hyacinth: "hyacinth" };
   const answers = Object.keys(draft.form).length > 0 && forms[kind] ? { [forms[kind]]: draft.form } : {};
@@ -114,6 +148,7 @@ function body(draft, id, made) {
     id, kind, ...frozen, observed_at: iso(draft.made.ms), device_at: iso(made.ms), person,
     ...(draft.patrol ? { patrol: draft.patrol } : {}), ...same,
     ...answers, ...(text ? { note: text } : {}), photos: photos.map((p) => p.sha256),
+    ...(voice ? { voice: voice.sha256 } : {}),
   };
 }
 
@@ -123,7 +158,7 @@ function itemOf(draft) {
   const spot = draft.outfall ? place.nameOf(draft.outfall) : (outfall || sector || { name: "" }).name;
   return {
     id, kind: "report", what: draft.kind, where: spot, person: draft.person, made, sectors: sector ? [sector.code] : [],
-    photos: draft.photos.map((p) => p.sha256), body: new TextEncoder().encode(JSON.stringify(body(draft, id, made))),
+    photos: store.partsOf(draft).map((p) => p.sha256), body: new TextEncoder().encode(JSON.stringify(body(draft, id, made))),
   };
 }
 
@@ -132,7 +167,7 @@ async function file(draft, thumbs, pressed) {
   pressed.disabled = true;
   const item = itemOf(draft);
   try {
-    await store.addItem(item, draft.photos, "draft");
+    await store.addItem(item, store.partsOf(draft), "draft");
   } catch (error) {
     // Nothing was put into the queue; the draft is as it was.
     pressed.disabled = false;
@@ -156,6 +191,6 @@ async function undo(id, draft) {
   // Too late: it may be under way.
   if (!item || !send.isHeld(item)) return say(t("report.too_late"));
   await store.takeBack(id, draft);
-  if (draft.waypoint) await patrol.forget(draft.person, draft.waypoint, item.photos[0]);
+  if (draft.waypoint) await patrol.forget(draft.person, draft.waypoint, draft.photos[0] && draft.photos[0].sha256);
   return go("report");
 }

@@ -22,9 +22,9 @@ export async function exportOpen() {
   };
   add("index.json", new TextEncoder().encode(JSON.stringify(index(items, photos))));
   for (const { id, kind, body } of items) add(`${kind}s/${id}.json`, body);
-  for (const { sha256 } of photos) {
-    const bytes = await store.getBytes(sha256);
-    if (bytes) add(`photos/${sha256}`, bytes);
+  for (const photo of photos) {
+    const bytes = await store.getBytes(photo.sha256);
+    if (bytes) add(`${store.isVoice(photo) ? "voices" : "photos"}/${photo.sha256}`, bytes);
   }
   zip.end();
   download(new Blob(parts, { type: "application/zip" }), `jijia-${isoDay(Date.now())}.zip`);
@@ -33,10 +33,11 @@ export async function exportOpen() {
 
 function index(items, photos) {
   const ids = (kind) => items.filter((item) => item.kind === kind).map((item) => item.id);
+  const hashes = (voices) => photos.filter((p) => store.isVoice(p) === voices).map((p) => p.sha256);
   const at = iso(Date.now());
   return {
     format: "jijia-outbox-1", exported_at: at, device_time: at, reports: ids("report"), patrols: ids("patrol"),
-    photos: photos.map((p) => p.sha256),
+    photos: hashes(false), voices: hashes(true),
   };
 }
 

@@ -241,7 +241,7 @@ async function isWhole(sha256) {
  * nothing, since a proxy dropped the header, it goes whole.
  */
 async function upload({ sha256, type, tried }) {
-  const path = `/api/v1/photos/${sha256}`;
+  const path = `/api/v1/${store.isVoice({ type }) ? "voices" : "photos"}/${sha256}`;
   let offset = 0;
   if (tried || !inPieces) {
     const head = await ask("HEAD", path, { also: [404] });

@@ -4,7 +4,8 @@
 //   items   reports and patrols to send: the frozen bytes of the body, the state of the record, hashes of the photos
 //   photos  their state; bytes  what is to be sent, by SHA-256; thumbs  small pictures, kept 30 days
 //
-// An item is done when the server has receipted its record and each of its photos.
+// A voice note is one more of the photos, the last, of an audio type: kept, sent and forgotten as they are. An item is done
+// when the server has receipted its record and each of its photos.
 
 import { openDB } from "./idb.js";
 
@@ -67,6 +68,24 @@ export async function under(prefix) {
   return keys.map((key, i) => [key, values[i]]);
 }
 
+/** Does all of `work` in one transaction, or nothing of it: then it throws. */
+async function whole(stores, work) {
+  const tx = db.transaction(stores, "readwrite", STRICT);
+  const failed = tx.done.catch((error) => error);
+  try {
+    await work(tx);
+  } catch (error) {
+    tx.abort();
+    await failed;
+    throw error;
+  }
+  const error = await failed;
+  if (error) throw error;
+}
+
+/** What fails of a request fails its transaction, and is told there, once. */
+const within = (request) => request.catch(() => undefined);
+
 /** Keeps a photo that has just been taken, and the draft that names it: a crash after this line loses neither. */
 export async function keepPhoto({ sha256, bytes, thumb }, draft) {
   const tx = db.transaction(["bytes", "thumbs", "kv"], "readwrite", STRICT);
@@ -76,15 +95,35 @@ export async function keepPhoto({ sha256, bytes, thumb }, draft) {
   await tx.done;
 }
 
-/** Throws a draft away, with the photos that nothing else names. */
+/** Is this of the photos a voice note? */
+export const isVoice = ({ type }) => type.startsWith("audio/");
+
+/** What of a draft is sent beside its record: the photos and the voice note. */
+export const partsOf = ({ photos, voice }) => (voice ? [...photos, voice] : photos);
+
+/** Forgets bytes that nothing in the queue names. */
+async function forget(tx, { sha256 }) {
+  if (await tx.objectStore("photos").getKey(sha256)) return;
+  within(tx.objectStore("bytes").delete(sha256));
+  within(tx.objectStore("thumbs").delete(sha256));
+}
+
+/** Keeps what has just been spoken with the draft, in the place of what was spoken before; `null` keeps nothing of either. */
+export function keepVoice(voice, bytes) {
+  return whole(["photos", "bytes", "thumbs", "kv"], async (tx) => {
+    const draft = await tx.objectStore("kv").get("draft");
+    if (!draft) return;
+    if (draft.voice) await forget(tx, draft.voice);
+    if (voice) within(tx.objectStore("bytes").put(bytes, voice.sha256));
+    within(tx.objectStore("kv").put({ ...draft, voice }, "draft"));
+  });
+}
+
+/** Throws a draft away, with the photos and the voice note that nothing else names. */
 export async function dropDraft() {
   const tx = db.transaction(["photos", "bytes", "thumbs", "kv"], "readwrite");
   const draft = await tx.objectStore("kv").get("draft");
-  for (const { sha256 } of (draft && draft.photos) || []) {
-    if (await tx.objectStore("photos").getKey(sha256)) continue;
-    tx.objectStore("bytes").delete(sha256);
-    tx.objectStore("thumbs").delete(sha256);
-  }
+  for (const part of draft ? partsOf(draft) : []) await forget(tx, part);
   tx.objectStore("kv").delete("draft");
   await tx.done;
 }
@@ -94,22 +133,14 @@ export async function dropDraft() {
  * when this throws, nothing is in the queue and the draft is as it was.
  */
 export async function addItem(item, photos, ends) {
-  const tx = db.transaction(ALL, "readwrite", STRICT);
-  const failed = tx.done.catch((error) => error);
-  try {
+  await whole(ALL, async (tx) => {
     for (const photo of photos) {
       const known = await tx.objectStore("photos").get(photo.sha256);
-      if (!known) tx.objectStore("photos").put({ ...photo, state: "saved", open: 1 });
+      if (!known) within(tx.objectStore("photos").put({ ...photo, state: "saved", open: 1 }));
     }
-    tx.objectStore("items").put({ ...item, record: { state: "saved" }, open: 1 });
-    tx.objectStore("kv").delete(ends);
-  } catch (error) {
-    tx.abort();
-    await failed;
-    throw error;
-  }
-  const error = await failed;
-  if (error) throw error;
+    within(tx.objectStore("items").put({ ...item, record: { state: "saved" }, open: 1 }));
+    within(tx.objectStore("kv").delete(ends));
+  });
   changed();
 }
 
@@ -117,7 +148,7 @@ export async function addItem(item, photos, ends) {
 export async function takeBack(id, draft) {
   const tx = db.transaction(["items", "photos", "kv"], "readwrite", STRICT);
   tx.objectStore("items").delete(id);
-  for (const { sha256 } of draft.photos) tx.objectStore("photos").delete(sha256);
+  for (const { sha256 } of partsOf(draft)) tx.objectStore("photos").delete(sha256);
   tx.objectStore("kv").put(draft, "draft");
   await tx.done;
   changed();

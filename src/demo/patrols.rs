@@ -270,6 +270,7 @@ impl<'a> Patrols<'a> {
             hyacinth: seen.hyacinth,
             note: seen.note,
             photos: Vec::new(),
+            voice: None,
         }
     }
 

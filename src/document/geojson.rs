@@ -54,7 +54,7 @@ fn properties(s: &Sighting) -> JsonObject {
         .iter()
         .map(|p| json!({"sha256": p.sha256, "stored": p.stored, "erased": p.erased}))
         .collect();
-    object(json!({
+    let mut properties = object(json!({
         "kind": s.kind,
         "kind_zh": s.kind.zh(),
         "observed_at": s.observed_at,
@@ -80,7 +80,12 @@ fn properties(s: &Sighting) -> JsonObject {
         "flags": s.flags,
         "photos": photos,
         "entry": s.entry,
-    }))
+    }));
+    if let Some(voice) = &s.voice {
+        let said = json!({"sha256": voice.sha256, "stored": voice.stored, "erased": voice.erased});
+        properties.insert("voice".to_owned(), said);
+    }
+    properties
 }
 
 fn foreign_members(timeline: &Timeline) -> JsonObject {

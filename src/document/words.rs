@@ -4,7 +4,7 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use crate::casework::EvidenceLevel;
 use crate::clock::{beijing, beijing_minute, beijing_words};
-use crate::evidence::timeline::{Filter, Gap, GapKind, Located, Named, Reading, Sighting};
+use crate::evidence::timeline::{ERASED, Filter, Gap, GapKind, Located, Named, Reading, Sighting, VoiceRef};
 use crate::patrol::ReportKind;
 use crate::water::rain::Weather;
 
@@ -115,11 +115,22 @@ pub(crate) fn remarks(sighting: &Sighting) -> Vec<String> {
         remarks.push(format!("补报，{}收到", beijing_words(sighting.received_at)));
     }
     remarks.extend(sighting.flags.iter().cloned());
+    remarks.extend(sighting.voice.as_ref().filter(|_| !sighting.erased).map(voice));
     for c in &sighting.corrections {
         let at = beijing_words(c.received_at);
         remarks.push(format!("更正（{at}，条目{}）：{}", c.entry.index, c.words));
     }
     remarks
+}
+
+/// `有语音一段（12秒），未附`: who may hear it does so on the report's page.
+fn voice(voice: &VoiceRef) -> String {
+    match (voice.stored, voice.erased, voice.duration_s) {
+        (_, true, _) => format!("语音{ERASED}"),
+        (false, ..) => "语音未到".to_owned(),
+        (true, _, Some(s)) => format!("有语音一段（{s}秒），未附"),
+        (true, _, None) => "有语音一段，未附".to_owned(),
+    }
 }
 
 /// `1号点（123米，06:27）溶解氧 2.3 mg/L，氨氮 3.72 mg/L`, one for each station and minute.

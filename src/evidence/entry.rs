@@ -1,6 +1,7 @@
 //! Entries: what is written into the log, one leaf each, and what they commit to.
 
 mod payload;
+mod sealed;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 pub use payload::{Commitments, Payload, commit, commitment};
+pub use sealed::Sealed;
 
 /// The version of the entry format, in every entry.
 pub const FORMAT: u8 = 1;
@@ -86,6 +88,22 @@ pub enum Entry {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         copy: Option<String>,
     },
+    /// The bytes of a voice note have come and are sealed.
+    Voice {
+        /// [`FORMAT`].
+        v: u8,
+        /// SHA-256 of the bytes, hex.
+        sha256: String,
+        /// Their length.
+        bytes: u64,
+        /// `audio/webm`.
+        media_type: String,
+        /// When the last byte came.
+        received_at: Timestamp,
+        /// How long it is, whole seconds, where the container says so.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        duration_s: Option<u64>,
+    },
     /// A patrol was recorded.
     Patrol {
         /// [`FORMAT`].
@@ -155,7 +173,7 @@ pub enum Entry {
         /// SHA-256 over the place's files, hex.
         hash: String,
     },
-    /// A payload and its salt, or the files of a photo, were erased by law (已依法删除).
+    /// A payload and its salt, or a sealed file, were erased by law (已依法删除).
     Erasure {
         /// [`FORMAT`].
         v: u8,
@@ -163,7 +181,7 @@ pub enum Entry {
         received_at: Timestamp,
         /// Index of the entry that commits to what was erased.
         target: u64,
-        /// The payload's name, or [`PHOTO`] for the files of a photo.
+        /// The payload's name, or the word of what was [`Sealed`].
         name: String,
         /// Payload `reason`.
         commit: Commitments,
@@ -197,9 +215,9 @@ pub enum Entry {
         received_at: Timestamp,
         /// Who.
         by: String,
-        /// `original`, `name`.
+        /// `original`, `voice`, `name`.
         what: String,
-        /// SHA-256 of the photo, hex, or the account.
+        /// SHA-256 of the photo or the voice note, hex, or the account.
         of: String,
     },
     /// The log goes on under a new name after a restoration whose place in the old log nobody could show.
@@ -251,9 +269,6 @@ pub enum Change {
     Totp,
 }
 
-/// What an erasure names when it is a photo's files that went.
-pub const PHOTO: &str = "photo";
-
 /// What a batch's entry says of the messages that could not become observations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -271,7 +286,8 @@ impl Entry {
         match self {
             Self::Report { .. } => "report",
             Self::Correction { .. } => "correction",
-            Self::Photo { .. } => "photo",
+            Self::Photo { .. } => Sealed::Photo.as_str(),
+            Self::Voice { .. } => Sealed::Voice.as_str(),
             Self::Patrol { .. } => "patrol",
             Self::Observations { .. } => "observations",
             Self::Export { .. } => "export",
@@ -291,6 +307,7 @@ impl Entry {
             Self::Report { received_at, .. }
             | Self::Correction { received_at, .. }
             | Self::Photo { received_at, .. }
+            | Self::Voice { received_at, .. }
             | Self::Patrol { received_at, .. }
             | Self::Observations { received_at, .. }
             | Self::Export { received_at, .. }
@@ -315,6 +332,7 @@ impl Entry {
             | Self::Erasure { commit, .. }
             | Self::Account { commit, .. } => Some(commit),
             Self::Photo { .. }
+            | Self::Voice { .. }
             | Self::Place { .. }
             | Self::Access { .. }
             | Self::Origin { .. }
@@ -341,7 +359,7 @@ impl Entry {
 /// What a submitter gets for an accepted thing: its place in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Receipt {
-    /// The submission's id: the client's UUID, or a photo's SHA-256.
+    /// The submission's id: the client's UUID, or the SHA-256 of a photo or voice note.
     pub id: String,
     /// Index of its entry in the log, from 0.
     pub index: u64,

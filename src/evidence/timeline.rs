@@ -15,7 +15,7 @@ use crate::patrol::ReportKind;
 use crate::water::rain::DryRule;
 
 pub use sighting::{
-    CorrectionRef, ERASED, EntryRef, Fact, Located, PhotoRef, Reading, ReportNow, Sighting, Version,
+    CorrectionRef, ERASED, EntryRef, Fact, Located, PhotoRef, Reading, ReportNow, Sighting, Version, VoiceRef,
 };
 pub use summary::Summary;
 

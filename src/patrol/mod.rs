@@ -7,6 +7,7 @@ pub mod outbox;
 pub mod photo;
 pub mod report;
 pub mod roster;
+pub mod voice;
 pub mod walk;
 
 use serde::{Deserialize, Serialize};

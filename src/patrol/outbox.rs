@@ -1,5 +1,6 @@
 //! The rescue archive of a phone (导出未上传): what it had not sent yet, byte for byte as it would have sent it, so that
-//! sending it later gives the same receipts. `index.json`, `patrols/UUID.json`, `reports/UUID.json`, `photos/SHA256`.
+//! sending it later gives the same receipts. `index.json`, `patrols/UUID.json`, `reports/UUID.json`, `photos/SHA256`,
+//! `voices/SHA256`.
 
 mod archive;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::report::{check_sha256, parse_json};
+use super::voice;
 use crate::error::{Error, Result};
 
 pub use archive::Archive;
@@ -44,6 +46,8 @@ pub enum Item {
     Report(Uuid),
     /// The bytes of a photo, by their SHA-256 in hex.
     Photo(String),
+    /// The bytes of a voice note, by their SHA-256 in hex.
+    Voice(String),
 }
 
 impl Item {
@@ -54,6 +58,7 @@ impl Item {
             Self::Patrol(id) => format!("patrols/{id}.json"),
             Self::Report(id) => format!("reports/{id}.json"),
             Self::Photo(sha256) => format!("photos/{sha256}"),
+            Self::Voice(sha256) => format!("voices/{sha256}"),
         }
     }
 
@@ -63,6 +68,7 @@ impl Item {
             ("patrols", name) => id(name).map(Self::Patrol),
             ("reports", name) => id(name).map(Self::Report),
             ("photos", name) => check_sha256(name).ok().map(|()| Self::Photo(name.to_owned())),
+            ("voices", name) => check_sha256(name).ok().map(|()| Self::Voice(name.to_owned())),
             _ => None,
         }
         .filter(|item| item.member() == member)
@@ -90,6 +96,8 @@ struct Index {
     reports: Vec<Uuid>,
     #[serde(default)]
     photos: Vec<String>,
+    #[serde(default)]
+    voices: Vec<String>,
 }
 
 impl Outbox {
@@ -116,7 +124,8 @@ impl Outbox {
         }
         let named = index.patrols.into_iter().map(Item::Patrol);
         let named = named.chain(index.reports.into_iter().map(Item::Report));
-        let named = named.chain(index.photos.into_iter().map(Item::Photo)).map(|item| item.member());
+        let named = named.chain(index.photos.into_iter().map(Item::Photo));
+        let named = named.chain(index.voices.into_iter().map(Item::Voice)).map(|item| item.member());
         let there = archive.names().iter().filter(|name| *name != INDEX).cloned();
         let members: BTreeSet<String> = named.chain(there).collect();
         let mut left: Vec<(String, Option<Item>)> =
@@ -138,7 +147,7 @@ impl Outbox {
     }
 }
 
-/// One after the other: patrols, reports, photos; before them what is none of these.
+/// One after the other: patrols, reports, photos, voice notes; before them what is none of these.
 impl Iterator for Outbox {
     type Item = Found;
 
@@ -147,11 +156,15 @@ impl Iterator for Outbox {
         let found = match item {
             None => Err(Error::invalid(
                 member.as_str(),
-                "is no part of an outbox; allowed: index.json, patrols/UUID.json, reports/UUID.json, photos/SHA256",
+                "is no part of an outbox; allowed: index.json, patrols/UUID.json, reports/UUID.json, photos/SHA256, \
+                 voices/SHA256",
             )),
             Some(item) => {
-                let most =
-                    if matches!(item, Item::Photo(_)) { self.limits.max_photo } else { self.limits.max_body };
+                let most = match item {
+                    Item::Patrol(_) | Item::Report(_) => self.limits.max_body,
+                    Item::Photo(_) => self.limits.max_photo,
+                    Item::Voice(_) => voice::MAX_BYTES,
+                };
                 self.archive.read(&member, most).map(|bytes| (item, bytes))
             }
         };

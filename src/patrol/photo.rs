@@ -7,8 +7,8 @@
 //! 78 MB in all), a progressive one 6 to 9 (12 megapixels with full colour: 123 MB), PNG 1 to 8, WebP 5 to 10; what
 //! would take more than `Limits` affords is refused from its header. Decode one at a time.
 
-mod bmff;
-mod foreign;
+pub(super) mod bmff;
+pub(super) mod foreign;
 mod jpeg;
 mod png;
 mod preview;
@@ -92,7 +92,9 @@ fn decode(bytes: &[u8], limits: &Limits, long_edge: u32) -> Result<Decoded> {
         return Err(too_large(format!("{} bytes; allowed: at most {} bytes", bytes.len(), limits.max_bytes)));
     }
     let media_type = media_type(bytes)?;
-    foreign::refuse_second_format(bytes)?;
+    if let Some(found) = foreign::second_format(bytes) {
+        return Err(invalid(format!("the file is a picture and {found} at once; allowed: a picture alone")));
+    }
     let (size, copy) = match media_type {
         "image/jpeg" => {
             let size = jpeg::inspect(bytes, limits)?;

@@ -84,6 +84,9 @@ pub struct ReportBody {
     /// SHA-256 of the photos' original bytes, hex, at most 20.
     #[serde(default)]
     pub photos: Vec<String>,
+    /// SHA-256 of the voice note's bytes (语音), hex.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub voice: Option<String>,
 }
 
 /// What the log commits to as `record`: the report without name and note, with what the server made of its clock.
@@ -124,6 +127,9 @@ pub struct Record {
     pub hyacinth: Option<HyacinthForm>,
     /// Photos, hex.
     pub photos: Vec<String>,
+    /// Voice note, hex.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub voice: Option<String>,
 }
 
 /// A report that has passed every check.
@@ -218,6 +224,7 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
         hyacinth,
         note,
         photos,
+        voice,
     } = parse_json(body)?;
     check_id(id)?;
     if same_as == Some(id) {
@@ -239,6 +246,7 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
         sewage,
         hyacinth,
         photos,
+        voice,
     };
     let geotag = check_record(&record, arrival.place, arrival.locator)?;
     Ok(NewReport {
@@ -267,6 +275,7 @@ fn check_record(record: &Record, place: &Place, locator: &Locator) -> Result<Opt
     check_forms(record)?;
     check_ring(record, locator)?;
     check_photos("photos", &record.photos)?;
+    record.voice.as_deref().map_or(Ok(()), check_sha256).map_err(|e| e.under("voice"))?;
     Ok(geotag)
 }
 

@@ -1,8 +1,9 @@
 //! The live database against its own log, read-only, beside a running service: every entry against its leaf and the
-//! head, every table of evidence against the entries, what the pages read made again and compared, every photo hashed.
+//! head, every table of evidence against the entries, what the pages read made again and compared, every sealed file
+//! hashed.
 //!
 //! The database is read in one snapshot, so that a service that goes on writing is no finding; its write-ahead log
-//! grows meanwhile and shrinks at its next checkpoint. Photos come after it, folder by folder, and an interrupted run
+//! grows meanwhile and shrinks at its next checkpoint. Files come after it, folder by folder, and an interrupted run
 //! goes on with them where it was. Nothing is loaded whole: memory does not grow with the log.
 //!
 //! What it cannot say by itself: that a whole log was not replaced by another one, signed anew. That is what the heads in
@@ -10,8 +11,8 @@
 
 mod derived;
 mod evidence;
+mod files;
 mod log;
-mod photos;
 mod schema;
 mod signed;
 mod stray;
@@ -38,7 +39,7 @@ use crate::lake::geotag::Locator;
 /// Something that is not as the log says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The table, `photo` also for its files.
+    /// The table, `photo` and `voice` also for their files.
     pub table: &'static str,
     /// The row's key.
     pub key: String,
@@ -83,9 +84,11 @@ pub struct Outcome {
     pub root: Hash,
     /// Photos hashed, those of the interrupted run counted.
     pub photos: u64,
-    /// Their bytes.
-    pub photo_bytes: u64,
-    /// The photo folder (0 to 256) an interrupted run had come to; 0 for a whole run.
+    /// Voice notes hashed, counted likewise.
+    pub voices: u64,
+    /// Bytes of both.
+    pub file_bytes: u64,
+    /// The folder of files (0 to 256) an interrupted run had come to; 0 for a whole run.
     pub resumed_at: u16,
     /// Findings, those of the interrupted run counted.
     pub findings: u64,
@@ -105,15 +108,16 @@ pub fn audit(
     let conn = open_reading(&dir.join("jijia.db"))?;
     let mut audit = Audit::new(&conn, dir, place, options, bar, say);
     let head = audit.database()?;
-    let photos = photos::check(&mut audit, dir, &head, options.fresh)?;
+    let files = files::check(&mut audit, dir, &head, options.fresh)?;
     bar.finish_and_clear();
     Ok(Outcome {
         entries: head.size(),
         root: head.root(),
-        photos: photos.photos,
-        photo_bytes: photos.bytes,
-        resumed_at: photos.resumed_at,
-        findings: audit.findings.get() + photos.found_before,
+        photos: files.tally.photos,
+        voices: files.tally.voices,
+        file_bytes: files.tally.bytes,
+        resumed_at: files.resumed_at,
+        findings: audit.findings.get() + files.found_before,
     })
 }
 

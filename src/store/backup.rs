@@ -1,4 +1,4 @@
-//! Backup: the database as of one moment, the photos by hash, the log's key, and a manifest that is written last.
+//! Backup: the database as of one moment, the sealed files by hash, the log's key, and a manifest that is written last.
 //!
 //! `VACUUM INTO` makes the copy rather than the page-by-page backup of SQLite: that one begins again whenever another
 //! process commits, or copies all pages in one step and takes the free ones along, where erased bytes could lie.
@@ -6,7 +6,7 @@
 //! A second backup into the same folder adds beside the first: the manifest is what makes a backup, and it is replaced
 //! by a rename when all that it names is on the disk. Crash anywhere: the backup before is whole.
 
-mod photos;
+mod files;
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -18,12 +18,13 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use self::photos::{Copied, copy_photo, each_photo, is_erased};
+use self::files::{Copied, copy_file, each_file, is_erased};
 use super::audit::{Finding, KnownHead, Options, audit_database, open_reading};
 use super::pace::Pace;
 use super::tx::store_error;
 use super::{KEY, SCHEMA, by_hash, sync_dir};
 use crate::error::{Error, Result};
+use crate::evidence::entry::Sealed;
 use crate::evidence::merkle::Head;
 use crate::lake::Place;
 
@@ -58,6 +59,9 @@ pub struct Manifest {
     pub photos: u64,
     /// Bytes of the originals.
     pub photo_bytes: u64,
+    /// Voice notes, by hash in `voices/`. A backup from before there were any does not say.
+    #[serde(default)]
+    pub voices: u64,
 }
 
 /// A file of a backup.
@@ -86,9 +90,9 @@ impl Manifest {
 pub struct Made {
     /// The manifest as written.
     pub manifest: Manifest,
-    /// Files of photos copied now; the others were there.
+    /// Sealed files copied now; the others were there.
     pub copied: u64,
-    /// Photos whose bytes are damaged or missing here and not in the backup either, with what is wrong.
+    /// Those whose bytes are damaged or missing here and not in the backup either, with what is wrong.
     pub damaged: Vec<String>,
 }
 
@@ -138,34 +142,56 @@ pub fn backup(
             log_root: hex::encode(head.root()),
             photos: 0,
             photo_bytes: 0,
+            voices: 0,
         },
         copied: 0,
         damaged: Vec::new(),
     };
-    // After the database: a photo is sealed before its entry, so all that the copy names is there to be read.
+    let erased = copy_files(&conn, dir, to, &pace, bar, &mut made)?;
+    drop(conn);
+    finish(to, &made.manifest, &erased)?;
+    Ok(made)
+}
+
+/// Copies the sealed files that the copy of the database names; gives those that were erased meanwhile.
+fn copy_files(
+    conn: &Connection,
+    dir: &Path,
+    to: &Path,
+    pace: &Pace,
+    bar: &ProgressBar,
+    made: &mut Made,
+) -> Result<Vec<(Sealed, String)>> {
+    let mut buffer = vec![0; 1 << 20];
+    // After the database: a file is sealed before its entry, so all that the copy names is there to be read.
     let live = open_reading(&dir.join("jijia.db"))?;
     let mut erased = Vec::new();
-    each_photo(&conn, |photo| {
-        if is_erased(&live, photo.index)? {
-            erased.push(photo.sha256.clone());
+    each_file(conn, |sealed| {
+        if is_erased(&live, sealed)? {
+            erased.push((sealed.kind, sealed.sha256.clone()));
             return Ok(());
         }
         bar.inc(1);
-        made.manifest.photos += 1;
-        made.manifest.photo_bytes += photo.bytes;
-        for (folder, ending, hash) in photo.files() {
-            let at = |root: &Path| by_hash(&root.join(folder), &photo.sha256, ending);
-            match copy_photo(&at(dir), &at(to), hash, &pace, &mut buffer)? {
+        match sealed.kind {
+            Sealed::Photo => {
+                made.manifest.photos += 1;
+                made.manifest.photo_bytes += sealed.bytes;
+            }
+            Sealed::Voice => made.manifest.voices += 1,
+        }
+        for (folder, ending, hash) in sealed.files() {
+            let at = |root: &Path| by_hash(&root.join(folder), &sealed.sha256, ending);
+            match copy_file(&at(dir), &at(to), hash, pace, &mut buffer)? {
                 Copied::Now => made.copied += 1,
                 Copied::Before => {}
-                Copied::Damaged(what) => made.damaged.push(format!("photo {}: {what}", photo.sha256)),
+                Copied::Damaged(what) => {
+                    made.damaged.push(format!("{} {}: {what}", sealed.kind, sealed.sha256));
+                }
             }
         }
         Ok(())
     })?;
-    drop(conn);
-    finish(to, &made.manifest, &erased)?;
-    Ok(made)
+    Ok(erased)
 }
 
 /// Copies a backup into the new folder `dir`, every file checked by its hash. Nothing there signs anything yet.
@@ -182,7 +208,7 @@ pub fn unpack(from: &Path, dir: &Path, rate_mb_s: Option<f64>, bar: &ProgressBar
         );
         return Err(Error::invalid(MANIFEST, message));
     }
-    for folder in ["", "photos", "previews", "tmp"] {
+    for folder in ["", "photos", "previews", "voices", "tmp"] {
         std::fs::create_dir_all(dir.join(folder))?;
     }
     for (name, part) in manifest.parts() {
@@ -199,16 +225,16 @@ pub fn unpack(from: &Path, dir: &Path, rate_mb_s: Option<f64>, bar: &ProgressBar
         file.sync_all()?;
     }
     let conn = open_reading(&dir.join("jijia.db"))?;
-    bar.set_length(manifest.photos);
-    each_photo(&conn, |photo| {
-        if is_erased(&conn, photo.index)? {
+    bar.set_length(manifest.photos + manifest.voices);
+    each_file(&conn, |sealed| {
+        if is_erased(&conn, sealed)? {
             return Ok(());
         }
         bar.inc(1);
-        for (folder, ending, hash) in photo.files() {
-            let at = |root: &Path| by_hash(&root.join(folder), &photo.sha256, ending);
-            if let Copied::Damaged(what) = copy_photo(&at(from), &at(dir), hash, &pace, &mut buffer)? {
-                return Err(Error::invalid(format!("photo {}", photo.sha256), what));
+        for (folder, ending, hash) in sealed.files() {
+            let at = |root: &Path| by_hash(&root.join(folder), &sealed.sha256, ending);
+            if let Copied::Damaged(what) = copy_file(&at(from), &at(dir), hash, &pace, &mut buffer)? {
+                return Err(Error::invalid(format!("{} {}", sealed.kind, sealed.sha256), what));
             }
         }
         Ok(())
@@ -237,7 +263,7 @@ pub fn read_manifest(from: &Path) -> Result<Manifest> {
 }
 
 /// The manifest, and then what no backup needs any more.
-fn finish(to: &Path, manifest: &Manifest, erased: &[String]) -> Result<()> {
+fn finish(to: &Path, manifest: &Manifest, erased: &[(Sealed, String)]) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
     let name = format!("{MANIFEST}.new");
     let mut file = private(&to.join(&name))?;
@@ -254,8 +280,9 @@ fn finish(to: &Path, manifest: &Manifest, erased: &[String]) -> Result<()> {
             std::fs::remove_file(to.join(name))?;
         }
     }
-    for sha256 in erased {
-        for (folder, ending) in [("photos", "bin"), ("previews", "jpg")] {
+    for (kind, sha256) in erased {
+        let copy = (*kind == Sealed::Photo).then_some(("previews", "jpg"));
+        for (folder, ending) in std::iter::once((kind.folder(), "bin")).chain(copy) {
             match std::fs::remove_file(by_hash(&to.join(folder), sha256, ending)) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
                 _ => {}

@@ -1,4 +1,4 @@
-//! Erasure by law (依法删除): an entry says what went and why, then payload and salt, or a photo's files, go. The entry
+//! Erasure by law (依法删除): an entry says what went and why, then payload and salt, or a sealed file, go. The entry
 //! that commits to them stays, and with it every proof.
 
 use std::time::{Duration, Instant};
@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use rusqlite::ffi::ErrorCode;
 
 use super::reports::derive;
+use super::sealed::known_file;
 use super::tx::{Tx, store_error};
 use super::writer::open_writing;
 use super::{Store, remove_durably};
 use crate::error::{Error, Result};
-use crate::evidence::entry::{self, Entry, FORMAT, PHOTO, Payload, Receipt};
+use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt, Sealed};
 
 /// How long the wiping waits for a moment in which nobody reads or writes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,26 +42,27 @@ impl Store {
             .await
     }
 
-    /// Erases a photo: its entry and its hash stay, original and copy go from the disk.
+    /// Erases a sealed file: its entry and its hash stay, its bytes go from the disk, those of a photo's copy too.
     ///
     /// # Errors
-    /// `NotFound` for a photo that never came, `Gone` if it was erased before and its files are gone.
-    pub async fn redact_photo(&self, sha256_hex: &str, reason: String) -> Result<Receipt> {
+    /// `NotFound` for one that never came, `Gone` if it was erased before and its files are gone.
+    pub async fn redact_sealed(&self, kind: Sealed, sha256_hex: &str, reason: String) -> Result<Receipt> {
         let (received_at, hex) = (self.clock.now(), sha256_hex.to_owned());
         let appended = self
             .writer
             .run(move |tx| {
-                let key = hex::decode(&hex).unwrap_or_default();
-                let target: Option<(u64,)> = tx.find("select entry from photo where sha256 = ?1", (key,))?;
-                let (target,) = target.ok_or_else(|| Error::NotFound(format!("photo {hex}")))?;
-                append_erasure(tx, target, PHOTO, reason, received_at)
+                let known = known_file(tx, kind, &hex)?;
+                let known = known.ok_or_else(|| Error::NotFound(format!("{kind} {hex}")))?;
+                append_erasure(tx, known.receipt.index, kind.as_str(), reason, received_at)
             })
             .await;
         // Crash here: the log says that it is erased and the files are still there. The audit says so, nothing shows
         // them any more, and the command again comes through here.
         if matches!(appended, Ok(_) | Err(Error::Gone(_))) {
-            remove_durably(&self.original_path(sha256_hex))?;
-            remove_durably(&self.preview_path(sha256_hex))?;
+            remove_durably(&self.sealed_path(kind, sha256_hex))?;
+            if kind == Sealed::Photo {
+                remove_durably(&self.preview_path(sha256_hex))?;
+            }
             remove_durably(&self.part_path(sha256_hex))?;
         }
         appended
@@ -138,7 +140,7 @@ fn forget_record(tx: &Tx<'_>, target: u64) -> Result<()> {
     let d = derive(None, None, received_ms);
     tx.exec(
         "update sighting set kind = ?2, observed_ms = ?3, outfall = ?4, outfall_chosen = ?5, sector = ?6, lng = ?7,
-           lat = ?8 where head_entry = ?1",
-        (target, d.kind.as_str(), d.observed_ms, d.outfall, d.outfall_chosen, d.sector, d.lng, d.lat),
+           lat = ?8, voice = ?9 where head_entry = ?1",
+        (target, d.kind.as_str(), d.observed_ms, d.outfall, d.outfall_chosen, d.sector, d.lng, d.lat, d.voice),
     )
 }

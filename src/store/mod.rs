@@ -1,5 +1,5 @@
-//! The only SQL. One writing thread commits in groups; readers never wait for it; photos lie beside the database,
-//! sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
+//! The only SQL. One writing thread commits in groups; readers never wait for it; photos and voice notes lie beside the
+//! database, sealed under their hash. Verbs per noun: `add_` appends once, `list_`, `find_` (Option), `get_` (else not found).
 
 pub mod audit;
 pub mod backup;
@@ -18,10 +18,12 @@ mod pace;
 pub mod people;
 mod photos;
 mod reports;
+mod sealed;
 mod timeline;
 mod tx;
 mod uploads;
 mod view;
+mod voices;
 mod writer;
 
 use std::fs::File;
@@ -45,20 +47,21 @@ pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
 pub use observations::BatchOutcome;
 pub use outbox::{Door, Taken};
-pub use photos::StoredPhoto;
 pub use reports::Added;
+pub use sealed::{SealedFile, erased};
 pub use uploads::Upload;
 
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 /// The log's signing key in the data directory.
 const KEY: &str = "log.key";
@@ -110,7 +113,7 @@ impl Store {
                 rusqlite::version()
             )));
         }
-        for part in ["photos", "previews", "tmp", "uploads"] {
+        for part in ["photos", "previews", "voices", "tmp", "uploads"] {
             make_dir(&dir.join(part))
                 .map_err(|e| Error::Unavailable(format!("data directory {}: {e}", dir.display())))?;
         }

@@ -1,18 +1,20 @@
 //! What phones bring in archives, through the doors of single submissions. One bad item does not stop its neighbours.
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
-use super::photos::erased;
 use super::reports::Added;
+use super::sealed::check_hash;
+use super::uploads::Upload;
 use crate::error::{Error, Result};
+use crate::evidence::entry::Sealed;
 use crate::lake::Place;
 use crate::lake::geotag::Locator;
 use crate::patrol::outbox::{Found, Item};
 use crate::patrol::photo::{self, Limits};
 use crate::patrol::report::{Arrival, NewReport, parse_report};
+use crate::patrol::voice;
 use crate::patrol::walk::{NewPatrol, parse_patrol};
 
 /// By what an item is judged.
@@ -119,12 +121,22 @@ impl Store {
                 }
             }
             Item::Photo(sha256) => {
-                let mut upload = self.resume_upload(&sha256, door.photos.max_bytes).await?;
-                upload.restart()?;
-                upload.write(&bytes)?;
+                let upload = self.whole(Sealed::Photo, &sha256, door.photos.max_bytes, &bytes).await?;
                 self.add_photo(upload, &sha256, door.photos).await
             }
+            Item::Voice(sha256) => {
+                let upload = self.whole(Sealed::Voice, &sha256, voice::MAX_BYTES, &bytes).await?;
+                self.add_voice(upload, &sha256).await
+            }
         }
+    }
+
+    /// An upload that is there at once.
+    async fn whole(&self, kind: Sealed, sha256: &str, limit: u64, bytes: &[u8]) -> Result<Upload> {
+        let mut upload = self.resume_upload(kind, sha256, limit).await?;
+        upload.restart()?;
+        upload.write(bytes)?;
+        Ok(upload)
     }
 
     async fn judge(&self, item: Item, bytes: Vec<u8>, door: Door<'_>) -> Result<()> {
@@ -133,10 +145,12 @@ impl Store {
             Item::Patrol(id) => parse_patrol(&bytes, &arrival).and_then(|p| same_id(p.record.id, id)),
             Item::Report(id) => parse_report(&bytes, &arrival).and_then(|r| same_id(r.id, id)),
             Item::Photo(sha256) => {
-                if self.find_photo(&sha256).await?.is_some_and(|p| p.erased) {
-                    return Err(erased(&sha256));
-                }
+                self.check_erased(Sealed::Photo, &sha256).await?;
                 return self.decode(move || judge_photo(&sha256, &bytes, &door.photos)).await;
+            }
+            Item::Voice(sha256) => {
+                self.check_erased(Sealed::Voice, &sha256).await?;
+                return check_hash(&bytes, &sha256).and_then(|()| voice::inspect(&bytes)).map(|_| ());
             }
         };
         match parsed {
@@ -177,12 +191,6 @@ fn same_id(found: Uuid, named: Uuid) -> Result<()> {
 }
 
 fn judge_photo(sha256: &str, bytes: &[u8], limits: &Limits) -> Result<()> {
-    let found = hex::encode(Sha256::digest(bytes));
-    if found != *sha256 {
-        return Err(Error::invalid(
-            "sha256",
-            format!("the bytes have the hash {found}; allowed: that of the name"),
-        ));
-    }
+    check_hash(bytes, sha256)?;
     photo::inspect(bytes, limits).map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! Photos: gathered by `uploads`, sealed byte for byte under their SHA-256, never half a photo under a hash.
+//! Photos: gathered by `uploads`, sealed with the copy that viewers get.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::reports::Added;
+use super::sealed::{check_hash, known_file, seal};
 use super::tx::Tx;
 use super::uploads::Upload;
-use super::{Store, by_hash, read_error, sync_dir};
+use super::{Store, by_hash};
 use crate::error::{Error, Result};
-use crate::evidence::entry::{Entry, FORMAT};
+use crate::evidence::entry::{Entry, FORMAT, Sealed};
 use crate::evidence::timeline::PhotoRef;
 use crate::patrol::photo::taken::{Taken, taken};
 use crate::patrol::photo::{self, Limits, Photo};
@@ -19,40 +20,9 @@ use crate::patrol::photo::{self, Limits, Photo};
 /// A folder in `tmp/` that nobody has written into for so long was left by a crash.
 const TMP_AGE: std::time::Duration = std::time::Duration::from_secs(86_400);
 
-/// A photo that is sealed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredPhoto {
-    /// `image/jpeg`.
-    pub media_type: String,
-    /// Length of the original.
-    pub bytes: u64,
-    /// There is a copy without metadata for viewers.
-    pub preview: bool,
-    /// Original and copy were erased by law (已依法删除).
-    pub erased: bool,
-}
-
-/// Makes the bytes of `file`, now at `from`, durable, then their name `to` in a hash folder. The same bytes may lie there
-/// already: they are the same.
-pub(super) fn seal(file: &File, from: &Path, to: &Path) -> Result<()> {
-    file.sync_all()?;
-    let folder = to.parent().unwrap_or(to);
-    std::fs::create_dir_all(folder)?;
-    // Also where the folder was there: who made it may not have come to this line yet, or was killed before it.
-    sync_dir(folder.parent().unwrap_or(folder))?;
-    std::fs::rename(from, to)?;
-    sync_dir(folder)
-}
-
 /// Checks that the bytes are a photo with the promised hash.
 fn check(bytes: &[u8], sha256_hex: &str, limits: &Limits) -> Result<Photo> {
-    let found = hex::encode(Sha256::digest(bytes));
-    if found != sha256_hex {
-        return Err(Error::invalid(
-            "sha256",
-            format!("the bytes have the hash {found}; allowed: bytes with the hash in the address"),
-        ));
-    }
+    check_hash(bytes, sha256_hex)?;
     photo::inspect(bytes, limits)
 }
 
@@ -95,10 +65,7 @@ impl Store {
     /// nothing is kept.
     pub async fn add_photo(&self, upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
         let hex = sha256_hex.to_owned();
-        if self.find_photo(&hex).await?.is_some_and(|p| p.erased) {
-            upload.discard()?;
-            return Err(erased(&hex));
-        }
+        let upload = self.unless_erased(Sealed::Photo, &hex, upload).await?;
         let original = self.original_path(&hex);
         let preview = self.preview_path(&hex);
         let tmp = self.dir.join("tmp");
@@ -121,53 +88,6 @@ impl Store {
         self.writer.run(move |tx| add_photo(tx, &hex, bytes, &photo, received_at)).await
     }
 
-    /// The photo, if its bytes have come.
-    ///
-    /// # Errors
-    /// `Internal` if the database cannot be read.
-    pub async fn find_photo(&self, sha256_hex: &str) -> Result<Option<StoredPhoto>> {
-        let key = hex::decode(sha256_hex).unwrap_or_default();
-        let row: Option<(String, i64, bool, bool)> = sqlx::query_as(
-            "select media_type, bytes, preview,
-               exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo')
-             from photo p where sha256 = $1",
-        )
-        .bind(key)
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(read_error)?;
-        Ok(row.map(|(media_type, bytes, preview, erased)| StoredPhoto {
-            media_type,
-            bytes: bytes.unsigned_abs(),
-            preview,
-            erased,
-        }))
-    }
-
-    /// Codes of the outfalls at which a photo was taken, by the reports that name it.
-    ///
-    /// # Errors
-    /// `Internal` if the database cannot be read.
-    pub async fn list_photo_outfalls(&self, sha256_hex: &str) -> Result<Vec<String>> {
-        sqlx::query_scalar(
-            "select distinct s.outfall from report_photo r join sighting s using (report)
-             where r.sha256 = $1 and s.outfall is not null and s.withdrawn = 0",
-        )
-        .bind(hex::decode(sha256_hex).unwrap_or_default())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(read_error)
-    }
-
-    /// The first receipt of a photo, if its bytes have come.
-    ///
-    /// # Errors
-    /// As every write.
-    pub async fn find_photo_receipt(&self, sha256_hex: &str) -> Result<Option<Added>> {
-        let hex = sha256_hex.to_owned();
-        self.writer.run(move |tx| known_photo(tx, &hex)).await
-    }
-
     /// What each photo says of its own taking, in order; from the sealed originals, so that nothing else can say it.
     ///
     /// # Errors
@@ -187,7 +107,7 @@ impl Store {
     /// Where the sealed original lies.
     #[must_use]
     pub fn original_path(&self, sha256_hex: &str) -> PathBuf {
-        by_hash(&self.dir.join("photos"), sha256_hex, "bin")
+        self.sealed_path(Sealed::Photo, sha256_hex)
     }
 
     /// Where the viewer's copy lies: JPEG, long edge at most 1000, no metadata. HEIC has none.
@@ -197,17 +117,6 @@ impl Store {
     }
 }
 
-/// The answer to whoever asks for, or brings, a photo that was erased.
-pub(super) fn erased(sha256_hex: &str) -> Error {
-    Error::Gone(format!("photo {sha256_hex} was erased by law (已依法删除)"))
-}
-
-fn known_photo(tx: &Tx<'_>, hex: &str) -> Result<Option<Added>> {
-    let key = hex::decode(hex).unwrap_or_default();
-    let known: Option<(u64,)> = tx.find("select entry from photo where sha256 = ?1", (key,))?;
-    known.map(|(index,)| Ok(Added { receipt: tx.receipt(hex, index)?, new: false })).transpose()
-}
-
 fn add_photo(
     tx: &mut Tx<'_>,
     hex: &str,
@@ -215,7 +124,7 @@ fn add_photo(
     photo: &Photo,
     received_at: jiff::Timestamp,
 ) -> Result<Added> {
-    if let Some(known) = known_photo(tx, hex)? {
+    if let Some(known) = known_file(tx, Sealed::Photo, hex)? {
         return Ok(known);
     }
     let entry = Entry::Photo {

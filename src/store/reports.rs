@@ -204,6 +204,7 @@ pub(super) struct Derived {
     pub sector: Option<String>,
     pub lng: Option<f64>,
     pub lat: Option<f64>,
+    pub voice: Option<Vec<u8>>,
 }
 
 /// Of an erased record nothing is left: the sighting stands at the time it was received.
@@ -217,6 +218,7 @@ pub(super) fn derive(record: Option<&Record>, geotag: Option<&Geotag>, received_
             sector: None,
             lng: None,
             lat: None,
+            voice: None,
         };
     };
     let (outfall, outfall_chosen) = outfall_of(record, geotag);
@@ -228,6 +230,7 @@ pub(super) fn derive(record: Option<&Record>, geotag: Option<&Geotag>, received_
         sector: geotag.and_then(|g| g.sector.clone()),
         lng: geotag.map(|g| g.wgs84.lng),
         lat: geotag.map(|g| g.wgs84.lat),
+        voice: record.voice.as_deref().and_then(|hex| hex::decode(hex).ok()),
     }
 }
 
@@ -268,8 +271,8 @@ pub(super) fn write_version(
     let d = derive(Some(record), geotag, row.received_at.as_millisecond());
     tx.exec(
         "insert or replace into sighting (report, first_entry, head_entry, kind, observed_ms, received_ms, person,
-           patrol, outfall, outfall_chosen, sector, lng, lat, place_hash, withdrawn)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+           patrol, outfall, outfall_chosen, sector, lng, lat, place_hash, withdrawn, voice)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         rusqlite::params![
             report,
             row.first_entry,
@@ -285,7 +288,8 @@ pub(super) fn write_version(
             d.lng,
             d.lat,
             place_hash,
-            row.withdrawn
+            row.withdrawn,
+            d.voice
         ],
     )
 }

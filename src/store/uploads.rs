@@ -1,5 +1,5 @@
-//! Photos under way: what has come of each lies in `uploads/` under its hash until the rest has. A photo goes on where
-//! it broke off, over any number of connections and restarts, and only its whole is sealed.
+//! Photos and voice notes under way: what has come of each lies in `uploads/` under its hash until the rest has. It goes on
+//! where it broke off, over any number of connections and restarts, and only its whole is sealed.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::{Store, remove_durably, sync_dir};
 use crate::error::{Error, Result};
+use crate::evidence::entry::Sealed;
 
 /// A part that nobody has added to for so long is given up: its phone begins anew.
 const KEEP: Duration = Duration::from_secs(40 * 86_400);
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uploads(Arc<Mutex<HashMap<String, Arc<Slot>>>>);
 
-/// The newest claim on one photo's part, and how it gets on. Whoever holds an older one writes no more.
+/// The newest claim on one part, and how it gets on. Whoever holds an older one writes no more.
 #[derive(Debug, Default)]
 struct Slot {
     holder: Mutex<Holder>,
@@ -43,9 +44,10 @@ struct Holder {
     sealing: bool,
 }
 
-/// A claim on the part of one photo. A newer claim ends it; dropped, it leaves on the disk what has come.
+/// A claim on the part of one file. A newer claim ends it; dropped, it leaves on the disk what has come.
 #[derive(Debug)]
 pub struct Upload {
+    kind: Sealed,
     uploads: Uploads,
     slot: Arc<Slot>,
     claim: u64,
@@ -65,7 +67,7 @@ impl Slot {
             holder.at_work = Some(Instant::now());
             return Ok(holder);
         }
-        Err(Error::Conflict("a newer request for this photo has taken over".into()))
+        Err(Error::Conflict("a newer request for the same bytes has taken over".into()))
     }
 
     /// How long to wait for whoever is at work now.
@@ -135,12 +137,12 @@ impl Upload {
         let end = self.offset + piece.len() as u64;
         if end > self.limit {
             return Err(Error::TooLarge {
-                field: "photo".into(),
+                field: self.kind.as_str().into(),
                 message: format!("is larger than {} bytes; allowed: {}", end - 1, self.limit),
             });
         }
         let _turn = self.slot.turn(self.claim)?;
-        // Opened to append: also after an error in the middle of a write the file is a beginning of the photo.
+        // Opened to append: also after an error in the middle of a write the file is a beginning of the whole.
         self.file.write_all(piece)?;
         self.offset = end;
         Ok(())
@@ -162,7 +164,7 @@ impl Upload {
         Ok(self.offset)
     }
 
-    /// Gives up what has come: it cannot become the photo.
+    /// Gives up what has come: it cannot become the whole.
     ///
     /// # Errors
     /// Those of the disk.
@@ -180,17 +182,18 @@ impl Upload {
     /// Makes the bytes durable, then their name `to` in a hash folder.
     pub(super) fn seal(&self, to: &Path) -> Result<()> {
         let _turn = self.slot.turn(self.claim)?;
-        super::photos::seal(&self.file, &self.path, to)
+        super::sealed::seal(&self.file, &self.path, to)
     }
 }
 
 impl Store {
-    /// Claims the part of a photo of at most `limit` bytes, to go on behind what has come. Another request for it that
-    /// gets on is let finish; one that has fallen silent ends: its phone has come back on another network.
+    /// Claims the part of a file of at most `limit` bytes, to go on behind what has come. Another request for it that
+    /// gets on is let finish; one that has fallen silent ends: its phone has come back on another network. The same bytes
+    /// have one part, whatever they are to become.
     ///
     /// # Errors
     /// `NoSpace`, `Internal`.
-    pub async fn resume_upload(&self, sha256_hex: &str, limit: u64) -> Result<Upload> {
+    pub async fn resume_upload(&self, kind: Sealed, sha256_hex: &str, limit: u64) -> Result<Upload> {
         let (uploads, path) = (self.uploads.clone(), self.part_path(sha256_hex));
         let slot = locked(&uploads.0).entry(sha256_hex.to_owned()).or_default().clone();
         let since = Instant::now();
@@ -206,6 +209,7 @@ impl Store {
                             Holder { claim: holder.claim + 1, at_work: Some(Instant::now()), sealing: false };
                         let (claim, slot, sha256) = (holder.claim, slot.clone(), sha256_hex.to_owned());
                         return Ok(Upload {
+                            kind,
                             uploads,
                             slot,
                             claim,
@@ -224,15 +228,15 @@ impl Store {
         }
     }
 
-    /// How much of a photo has come and is durable; an older request for it, which may hang, ends by this.
+    /// How much of a file has come and is durable; an older request for it, which may hang, ends by this.
     ///
     /// # Errors
     /// `NoSpace`, `Internal`.
-    pub async fn upload_offset(&self, sha256_hex: &str) -> Result<u64> {
+    pub async fn upload_offset(&self, kind: Sealed, sha256_hex: &str) -> Result<u64> {
         if !self.part_path(sha256_hex).exists() {
             return Ok(0);
         }
-        self.resume_upload(sha256_hex, u64::MAX).await?.sync().await
+        self.resume_upload(kind, sha256_hex, u64::MAX).await?.sync().await
     }
 
     /// Removes the parts that nobody has added to for forty days: longer than a phone is away. Only the service calls

@@ -43,7 +43,7 @@ pub struct Access {
 
 /// Whom somebody may name as the person who saw what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Voice {
+enum MayName {
     /// Themselves.
     Self_,
     /// Every patrol person: a shared phone sends what lies on it, whoever is signed in.
@@ -63,7 +63,7 @@ pub struct Actor {
     pub unit: Option<String>,
     /// So far through this door.
     pub reach: Reach,
-    voice: Voice,
+    may_name: MayName,
 }
 
 /// The address at the other end of the connection.
@@ -116,11 +116,12 @@ impl Actor {
     ///
     /// # Errors
     /// `Invalid` at `person.id`; `Internal` if the database cannot be read.
-    pub async fn check_voice(&self, app: &App, person: &str) -> Result<()> {
+    pub async fn check_may_name(&self, app: &App, person: &str) -> Result<()> {
         if self.speaks_for(app, person).await? {
             return Ok(());
         }
-        let allowed = if self.voice == Voice::Phone { "the patrol persons of this phone" } else { &self.id };
+        let allowed =
+            if self.may_name == MayName::Phone { "the patrol persons of this phone" } else { &self.id };
         Err(Error::invalid("person.id", format!("`{person}` is somebody else; allowed: {allowed}")))
     }
 
@@ -138,11 +139,13 @@ impl Actor {
     }
 
     async fn speaks_for(&self, app: &App, person: &str) -> Result<bool> {
-        match self.voice {
-            Voice::Anybody => Ok(true),
-            Voice::Self_ => Ok(self.id == person),
+        match self.may_name {
+            MayName::Anybody => Ok(true),
+            MayName::Self_ => Ok(self.id == person),
             // Also who may not sign in any more: what lies on the phone was seen before.
-            Voice::Phone => Ok(app.store.find_account(person).await?.is_some_and(|a| a.role == Role::Patrol)),
+            MayName::Phone => {
+                Ok(app.store.find_account(person).await?.is_some_and(|a| a.role == Role::Patrol))
+            }
         }
     }
 }
@@ -192,33 +195,33 @@ async fn enter(app: &App, rule: &Rule, request: &mut Request) -> Result<Option<A
 async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<(Actor, bool)>> {
     let reach = Reach::No;
     if app.settings.access.open {
-        let (id, role, voice) = ("demo".to_owned(), Role::Admin, Voice::Anybody);
-        return Ok(Some((Actor { id, role, unit: None, reach, voice }, false)));
+        let (id, role, may_name) = ("demo".to_owned(), Role::Admin, MayName::Anybody);
+        return Ok(Some((Actor { id, role, unit: None, reach, may_name }, false)));
     }
     if let Some(token) = bearer(headers) {
         if app.settings.access.token == Some(secret::digest(token)) {
-            let (id, role, voice) = ("token".to_owned(), Role::Machine, Voice::Anybody);
-            return Ok(Some((Actor { id, role, unit: None, reach, voice }, false)));
+            let (id, role, may_name) = ("token".to_owned(), Role::Machine, MayName::Anybody);
+            return Ok(Some((Actor { id, role, unit: None, reach, may_name }, false)));
         }
         let machine = app.store.find_machine(token).await?;
         let machine = machine.ok_or_else(|| Error::Unauthorized("the token does not hold".into()))?;
-        let voice = Voice::Anybody;
-        let actor = Actor { id: machine.id, role: machine.role, unit: machine.unit, reach, voice };
+        let may_name = MayName::Anybody;
+        let actor = Actor { id: machine.id, role: machine.role, unit: machine.unit, reach, may_name };
         return Ok(Some((actor, false)));
     }
     if let Some(token) = cookie(headers, SESSION)
         && let Some(session) = app.store.find_session(token, app.settings.access.session).await?
     {
-        let voice = if session.phone.is_some() { Voice::Phone } else { Voice::Self_ };
+        let may_name = if session.phone.is_some() { MayName::Phone } else { MayName::Self_ };
         let account = session.account;
-        let actor = Actor { id: account.id, role: account.role, unit: account.unit, reach, voice };
+        let actor = Actor { id: account.id, role: account.role, unit: account.unit, reach, may_name };
         return Ok(Some((actor, true)));
     }
     if let Some(token) = cookie(headers, PHONE)
         && let Some(phone) = app.store.find_phone(token).await?
     {
-        let (role, voice) = (Role::Patrol, Voice::Phone);
-        return Ok(Some((Actor { id: phone.id, role, unit: None, reach, voice }, true)));
+        let (role, may_name) = (Role::Patrol, MayName::Phone);
+        return Ok(Some((Actor { id: phone.id, role, unit: None, reach, may_name }, true)));
     }
     Ok(None)
 }

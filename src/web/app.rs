@@ -81,7 +81,7 @@ pub struct Settings {
     pub keep_bundles: Duration,
     /// A request that takes longer is given up.
     pub request_timeout: Duration,
-    /// A photo of which no byte has come for so long is given up; it may take longer than another request.
+    /// A photo or voice note of which no byte has come for so long is given up; it may take longer than another request.
     pub photo_idle_timeout: Duration,
     /// Below this much free space `/readyz` warns, bytes.
     pub low_space_bytes: u64,

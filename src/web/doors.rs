@@ -12,7 +12,7 @@ use super::access::{Guard, guard};
 use super::app::App;
 use super::{
     assets, bundles, compliance, dead_letters, field, health, join, log, observations, outbox, page_routes,
-    people, photos, reports, sessions, timeline, trust, watermark,
+    people, photos, reports, sessions, timeline, trust, voices, watermark,
 };
 use crate::people::Reach::{All, No, Own, Unit};
 use crate::people::{Reach, Rule};
@@ -21,7 +21,7 @@ use crate::people::{Reach, Rule};
 #[derive(OpenApi)]
 #[openapi(info(
     title = "吉家湖巡护",
-    description = "Patrol reports, photos, observations and the evidence timeline. Errors \
+    description = "Patrol reports, photos, voice notes, observations and the evidence timeline. Errors \
     are application/problem+json and name the field; sending the same bytes under the same id again is harmless. \
     Programs send `Authorization: Bearer TOKEN`; browsers hold a cookie and send `X-CSRF-Token` with what changes \
     something (`GET /api/v1/session` tells it)."
@@ -72,7 +72,7 @@ const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, A
 const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All]);
 const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No]);
 const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All]);
-const SEES_ORIGINALS: Rule = /*                 */ roles([No, All, All, Unit, All, No, No]);
+pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No]);
 const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
 // Why somebody was excused (病假) is not for everybody who may read.
 const DUTY: Rule = /*                           */ roles([No, All, All, No, All, No, No]);
@@ -134,6 +134,9 @@ fn evidence_api(doors: Doors) -> Doors {
         .api(REPORTERS, routes!(photos::head_photo))
         .api(REPORTERS, routes!(photos::get_photo_receipt))
         .api(SEES_COPIES, routes!(photos::get_preview))
+        .api(SEES_ORIGINALS, routes!(voices::get_voice))
+        .api(REPORTERS, routes!(voices::head_voice))
+        .api(REPORTERS, routes!(voices::get_voice_receipt))
         .api(FIELD, routes!(field::get_field))
         .api(READ_ONE, routes!(watermark::get_watermarked))
         .api(DUTY, routes!(compliance::get_compliance))
@@ -182,6 +185,7 @@ fn slow(doors: Doors) -> Doors {
     doors
         .slow(EXPORTERS, routes!(bundles::add_bundle))
         .slow(REPORTERS, routes!(photos::put_photo))
+        .slow(REPORTERS, routes!(voices::put_voice))
         .slow(BRINGERS, routes!(outbox::add_outbox))
         .slow_page(EXPORTERS, "POST", "/timeline/bundle", post(bundles::bundle_from_page))
 }

@@ -26,9 +26,11 @@ pub(super) use today::{__path_get_field, get_field};
 #[folder = "dashboards/field/"]
 struct Files;
 
-/// What the app may load: its own files, pictures it has just taken, nothing inline, nothing from elsewhere.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob:; object-src 'none'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What the app may load: its own files, pictures and voice notes it has just taken, nothing inline, nothing from elsewhere.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob:; media-src 'self' blob:; \
+    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// No other page asks for the microphone.
+const PERMISSIONS: &str = "camera=(self), geolocation=(self), microphone=(self)";
 /// The page, as the folder names it; the service worker keeps it under `/m`.
 const PAGE: &str = "index.html";
 const WORKER: &str = "sw.js";
@@ -181,7 +183,8 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
     let Some(packed) = FILES.get(name) else { return StatusCode::NOT_FOUND.into_response() };
     // The worker stands beside the app's files and keeps `/m` itself too.
     let scope = (name == WORKER).then_some([("service-worker-allowed", "/m")]);
-    let policy = [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)];
+    let permissions = HeaderName::from_static("permissions-policy");
+    let policy = [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY), (permissions, PERMISSIONS)];
     let wants_brotli = header_has(headers, &header::ACCEPT_ENCODING, "br");
     let brotli = wants_brotli.then(|| brotli_of(name)).flatten();
     (scope, policy, packed.answer(headers, brotli)).into_response()

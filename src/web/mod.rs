@@ -21,10 +21,12 @@ mod people;
 mod photos;
 mod problem;
 mod reports;
+mod sealed;
 mod sessions;
 mod timeline;
 mod trust;
 mod visitor;
+mod voices;
 pub mod warnings;
 mod watermark;
 
@@ -83,7 +85,7 @@ pub fn router(app: App) -> Router {
         .layer(header(header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
         .layer(header(
             header::HeaderName::from_static("permissions-policy"),
-            "camera=(self), geolocation=(self), microphone=(self)",
+            "camera=(self), geolocation=(self), microphone=()",
         ))
         // For names that a public authority vouches for; a browser ignores it for addresses.
         .layer(SetResponseHeaderLayer::if_not_present(

@@ -27,7 +27,7 @@ pub(super) struct OutboxBody {
     known: usize,
     /// Refused.
     refused: usize,
-    /// Every member, patrols first, then reports, then photos.
+    /// Every member, patrols first, then reports, then photos, then voice notes.
     items: Vec<OutboxItem>,
 }
 
@@ -64,7 +64,7 @@ impl OutboxItem {
 /// same later from the phone, gives the first receipts.
 #[utoipa::path(post, path = "/api/v1/outbox", tag = "reports",
     request_body(content_type = "application/zip", description = "index.json (jijia-outbox-1), patrols/UUID.json, \
-        reports/UUID.json, photos/SHA256"),
+        reports/UUID.json, photos/SHA256, voices/SHA256"),
     responses((status = 200, body = OutboxBody, description = "Every member with its receipt or its problem"),
         (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem, description = "The archive as a whole is refused; nothing was stored"),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::access::Actor;
 use super::app::App;
 use super::compliance;
+use super::doors::SEES_ORIGINALS;
 use super::pages::lang::Lang;
 use super::pages::patrols::PatrolsPage;
 use super::pages::query::{DutyQuery, Order, TimelineQuery};
@@ -310,6 +311,7 @@ async fn report_html(app: &App, actor: &Actor, id: &str, lang: Lang) -> Result<S
         place_notice: &app.place.notice,
         report: &report,
         map_svg: &map(&app.place, &marks, Canvas { id: "lake", width: 640, height: 400 }),
+        hears: SEES_ORIGINALS.reach(actor.role) != Reach::No,
     };
     pages::report::report(&view, lang)
 }

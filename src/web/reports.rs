@@ -46,7 +46,7 @@ pub(super) async fn add_report(
 ) -> Result<Response, Failure> {
     let added = match parse_report(&body, &app.arrival(device_time(&headers)?)) {
         Ok(report) => {
-            actor.check_voice(&app, &report.person).await?;
+            actor.check_may_name(&app, &report.person).await?;
             app.store.add_report(NewReport { by: Some(actor.id), ..report }).await?
         }
         Err(error) => app.store.taken_before(&body, error).await?,
@@ -89,7 +89,7 @@ pub(super) async fn add_correction(
     }
     let added = match parse_correction(&body, &app.place) {
         Ok(correction) => {
-            actor.check_voice(&app, &correction.person.id).await?;
+            actor.check_may_name(&app, &correction.person.id).await?;
             let (place_hash, locator, by) = (app.place.hash, app.locator.clone(), Some(actor.id));
             app.store.add_correction(report, body.to_vec(), correction, place_hash, locator, by).await?
         }
@@ -121,7 +121,7 @@ pub(super) async fn add_patrol(
 ) -> Result<Response, Failure> {
     let added = match parse_patrol(&body, &app.arrival(device_time(&headers)?)) {
         Ok(patrol) => {
-            actor.check_voice(&app, &patrol.record.person.id).await?;
+            actor.check_may_name(&app, &patrol.record.person.id).await?;
             app.store.add_patrol(NewPatrol { by: Some(actor.id), ..patrol }).await?
         }
         Err(error) => app.store.taken_before(&body, error).await?,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use jijia::clock::Clock;
 use jijia::evidence::bundle::Photos;
+use jijia::evidence::entry::Sealed;
 use jijia::patrol::photo::Limits;
 use jijia::store::{Opener, Store};
 use sha2::{Digest, Sha256};
@@ -235,7 +236,7 @@ fn fill(data: &Path) -> Result<Vec<PathBuf>, Fault> {
         for n in 0..PHOTOS {
             let jpeg = grain(n)?;
             let sha256 = hex::encode(Sha256::digest(&jpeg));
-            let mut upload = store.resume_upload(&sha256, limits.max_bytes).await?;
+            let mut upload = store.resume_upload(Sealed::Photo, &sha256, limits.max_bytes).await?;
             upload.write(&jpeg)?;
             store.add_photo(upload, &sha256, limits).await?;
         }

@@ -35,3 +35,17 @@ async fn the_place_today_and_what_was_seen_in_one_answer_that_is_not_sent_twice(
     assert_eq!(seen["id"], id(1));
     assert_eq!(seen["kind"], body["kind"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_microphone_is_the_field_app_s_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    for (address, microphone) in
+        [("/m", "microphone=(self)"), ("/", "microphone=()"), ("/timeline", "microphone=()")]
+    {
+        let page = service.get(address).await;
+        let allowed = page.header("permissions-policy").unwrap();
+        assert!(allowed.ends_with(microphone), "{address}: {allowed}");
+    }
+    service.stop().await;
+}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::service::{Service, id, jpeg, report, sha256_of, with};
+use crate::service::{Service, id, jpeg, report, sha256_of, voice, with};
 
 /// Every way in which SQL takes or changes a row, over every table that is evidence.
 #[expect(clippy::too_many_lines, reason = "a list of statements")]
@@ -11,6 +11,7 @@ async fn no_row_of_evidence_is_changed_replaced_or_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start(dir.path()).await;
     service.put_photo(&jpeg(1)).await.created();
+    service.put_voice(&voice(1)).await.created();
     let with_photo = with(report(1), "/photos", json!([sha256_of(&jpeg(1))]));
     service.post("/api/v1/reports", &with_photo).await.created();
     let hour = |h: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(h)).to_string();
@@ -48,7 +49,7 @@ async fn no_row_of_evidence_is_changed_replaced_or_deleted() {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(tables.len(), 12, "{tables:?}");
+    assert_eq!(tables.len(), 13, "{tables:?}");
     for table in tables {
         let rows = || -> String {
             let mut all = String::new();

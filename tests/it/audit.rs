@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use jijia::clock::Clock;
+use jijia::evidence::entry::Sealed;
 use jijia::lake::{Place, load::embedded};
 use jijia::store::audit::{Finding, Options, Outcome, audit};
 use jijia::water::observation::{DeadLetter, NewBatch, NewObservation, Processing, Value as Measured};
 use serde_json::{Value, json};
 
 use crate::cli::jijia;
-use crate::service::{Service, id, jpeg, report, sha256_of, with};
+use crate::service::{Service, id, jpeg, report, sha256_of, voice, with};
 
 /// The place after an outfall was moved a little: another hash, other results.
 pub fn second_place() -> Place {
@@ -113,7 +114,15 @@ pub async fn story(dir: &Path) -> Vec<PathBuf> {
     for (entry, payload) in [(5, "note"), (6, "record"), (2, "record")] {
         store.redact(entry, payload, "依个人信息保护法第四十七条".into()).await.unwrap();
     }
-    store.redact_photo(&sha256_of(&photos[2]), "当事人要求".into()).await.unwrap();
+    store.redact_sealed(Sealed::Photo, &sha256_of(&photos[2]), "当事人要求".into()).await.unwrap();
+    for (n, seconds) in [(8, 3), (9, 4)] {
+        let named = with(report(n), "/voice", json!(sha256_of(&voice(seconds))));
+        service.post("/api/v1/reports", &named).await.created();
+    }
+    for seconds in [3, 4, 5] {
+        service.put_voice(&voice(seconds)).await.created();
+    }
+    store.redact_sealed(Sealed::Voice, &sha256_of(&voice(4)), "当事人要求".into()).await.unwrap();
     let paths = photos.iter().map(|p| store.original_path(&sha256_of(p))).filter(|p| p.exists()).collect();
     service.stop().await;
     paths
@@ -232,7 +241,8 @@ async fn the_command_says_it_and_goes_on_where_it_was() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("31 entries") && said.contains("30 photos") && said.contains("clean"), "{said}");
     // An audit that was interrupted after folder 7f, with one finding: it goes on, and does not forget.
-    let state = json!({"entries": 31, "folders": 128, "photos": 9, "bytes": 900, "findings": 1});
+    let state = json!({"entries": 31, "folders": 128, "findings": 1,
+        "tally": {"photos": 9, "voices": 0, "bytes": 900}});
     std::fs::write(dir.path().join("audit.state"), state.to_string()).unwrap();
     let low = paths.iter().filter(|p| p.parent().unwrap().file_name().unwrap().to_str().unwrap() < "80");
     let (flipped, there) = (low.clone().next().unwrap(), low.count());

@@ -31,7 +31,7 @@ const fn table(name: &'static str) -> Table {
     Table { name, free: &[], only: "1", lies: &[] }
 }
 
-const TABLES: [Table; 16] = [
+const TABLES: [Table; 17] = [
     table("tile"),
     table("checkpoint"),
     table("entry"),
@@ -39,6 +39,7 @@ const TABLES: [Table; 16] = [
     table("submission"),
     table("report_version"),
     table("photo"),
+    table("voice"),
     table("datastream"),
     table("observation"),
     table("erasure"),
@@ -188,7 +189,7 @@ fn reorder(
 
 /// Edits, each on a fresh copy, each audited. Gives how many.
 fn torture(base: &Path, own: &Path, place: &Place, seed: u64, edits: usize) -> usize {
-    for folder in ["photos", "previews"] {
+    for folder in ["photos", "previews", "voices"] {
         std::os::unix::fs::symlink(base.join(folder), own.join(folder)).unwrap();
     }
     std::fs::copy(base.join("log.key"), own.join("log.key")).unwrap();

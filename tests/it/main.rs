@@ -9,6 +9,7 @@ mod api_field;
 mod api_photos;
 mod api_refusals;
 mod api_timeline;
+mod api_voices;
 mod append_only;
 mod arrows;
 mod audit;

@@ -11,13 +11,14 @@ use zip::write::SimpleFileOptions;
 
 use crate::cli::jijia;
 use crate::redact::redact;
-use crate::service::{Service, files_under, guard_of, id, jpeg, report, sha256_of, with};
+use crate::service::{Service, files_under, guard_of, id, jpeg, report, sha256_of, voice, with};
 
 /// What a phone holds: bodies byte for byte, and photos.
 struct Phone {
     patrols: Vec<(String, String)>,
     reports: Vec<(String, String)>,
     photos: Vec<Vec<u8>>,
+    voices: Vec<Vec<u8>>,
 }
 
 impl Phone {
@@ -35,6 +36,7 @@ impl Phone {
             patrols: vec![(id(50), pretty(patrol))],
             reports: vec![(id(1), pretty(of_patrol(with_photo))), (id(2), pretty(of_patrol(report(2))))],
             photos: vec![photo],
+            voices: Vec::new(),
         }
     }
 
@@ -44,7 +46,7 @@ impl Phone {
         let hashes: Vec<String> = self.photos.iter().map(|p| sha256_of(p)).collect();
         let index = json!({"format": "jijia-outbox-1", "exported_at": "2026-07-14T12:00:00+08:00",
             "device_time": "2026-07-14T12:00:00+08:00", "reports": ids(&self.reports), "patrols": ids(&self.patrols),
-            "photos": hashes});
+            "photos": hashes, "voices": self.voices.iter().map(|v| sha256_of(v)).collect::<Vec<_>>()});
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let mut add = |name: String, bytes: &[u8]| {
             zip.start_file(name, SimpleFileOptions::default()).unwrap();
@@ -54,6 +56,7 @@ impl Phone {
         self.reports.iter().for_each(|(id, body)| add(format!("reports/{id}.json"), body.as_bytes()));
         self.patrols.iter().for_each(|(id, body)| add(format!("patrols/{id}.json"), body.as_bytes()));
         self.photos.iter().zip(hashes).for_each(|(photo, hash)| add(format!("photos/{hash}"), photo));
+        self.voices.iter().for_each(|voice| add(format!("voices/{}", sha256_of(voice)), voice));
         more.iter().for_each(|(name, bytes)| add((*name).to_owned(), bytes));
         zip.finish().unwrap().into_inner()
     }
@@ -69,6 +72,9 @@ impl Phone {
         }
         for photo in &self.photos {
             said.push(service.put_photo(photo).await);
+        }
+        for voice in &self.voices {
+            said.push(service.put_voice(voice).await);
         }
         said.iter().map(|answer| (answer.status, answer.json())).collect()
     }
@@ -118,6 +124,41 @@ async fn what_comes_in_the_archive_is_what_the_phone_would_have_sent() {
     assert_eq!((&shown["photos"][0]["stored"], &shown["patrol"]), (&json!(true), &json!(id(50))));
     let photo = service.get(&format!("/api/v1/photos/{}", sha256_of(&phone.photos[0]))).await;
     assert_eq!(photo.body, phone.photos[0]);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voice_note_comes_in_the_archive_by_its_own_door() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    let mut phone = Phone::new();
+    let spoken = voice(6);
+    let (report, body) = &mut phone.reports[1];
+    *body = with(serde_json::from_str(body).unwrap(), "/voice", json!(sha256_of(&spoken))).to_string();
+    let report = report.clone();
+    phone.voices = vec![spoken.clone(), b"not a recording".to_vec()];
+    let said = bring(&service, &phone.archive(&[])).await;
+    assert_eq!((&said["new"], &said["refused"]), (&json!(5), &json!(1)), "{said}");
+    let member = |n: usize| said["items"][n]["member"].as_str().unwrap();
+    assert!(member(3).starts_with("photos/") && member(5).starts_with("voices/"), "{said}");
+    let wrong = said["items"].as_array().unwrap().iter().find(|i| !i["problem"].is_null()).unwrap();
+    assert_eq!(
+        (&wrong["problem"]["code"], &wrong["problem"]["field"]),
+        (&json!("unsupported"), &json!("voice"))
+    );
+    phone.voices.pop();
+    assert!(
+        phone.send(&service).await.iter().all(|(status, _)| *status == 200),
+        "the phone finds its network"
+    );
+    let shown = service.get(&format!("/api/v1/reports/{report}")).await.json();
+    assert_eq!((&shown["voice"]["stored"], &shown["voice"]["duration_s"]), (&json!(true), &json!(6)));
+    assert_eq!(redact(dir.path(), &["--voice", &sha256_of(&spoken)]).0, 0);
+    let said = bring(&service, &phone.archive(&[])).await;
+    assert_eq!((&said["known"], &said["items"][4]["problem"]["code"]), (&json!(4), &json!("gone")), "{said}");
+    let path = saved(dir.path(), &phone.archive(&[]));
+    let (code, words) = run(dir.path(), &["outbox", path.to_str().unwrap(), "--dry-run"]);
+    assert!(code == 1 && words.contains("已依法删除"), "{words}");
     service.stop().await;
 }
 

@@ -5,7 +5,7 @@ use jijia::web::Door;
 use serde_json::{Value, json};
 
 use crate::people::{Browser, add, start};
-use crate::service::{Service, id, jpeg, report, sha256_of, with};
+use crate::service::{Service, id, jpeg, report, sha256_of, voice, with};
 
 /// An address of the door with every name filled.
 fn target(door: &Door) -> String {
@@ -88,9 +88,12 @@ async fn things_of_others_are_as_if_there_were_none() {
         let path = format!("/api/v1/photos/{}", sha256_of(photo));
         service.send("PUT", &path, &headers, photo).await.created();
         let number = u32::try_from(n).unwrap() + 1;
+        let spoken = voice(u16::try_from(number).unwrap());
+        let path = format!("/api/v1/voices/{}", sha256_of(&spoken));
+        service.send("PUT", &path, &headers, &spoken).await.created();
         let body = with(report(number), "/photos", json!([sha256_of(photo)]));
-        let body = with(body, "/outfall", json!(of(unit)));
-        let mut body = with(body, "/person/id", json!("p-01"));
+        let body = with(body, "/voice", json!(sha256_of(&spoken)));
+        let mut body = with(body, "/outfall", json!(of(unit)));
         body["person"] = json!({"id": boss_id(&mut boss, &service).await});
         boss.send(&service, "POST", "/api/v1/reports", &body).await.created();
     }
@@ -106,6 +109,8 @@ async fn things_of_others_are_as_if_there_were_none() {
         (format!("/api/v1/photos/{}/preview", sha256_of(&photos[1])), 404),
         (format!("/api/v1/photos/{}", sha256_of(&photos[0])), 200),
         (format!("/api/v1/photos/{}", sha256_of(&photos[1])), 404),
+        (format!("/api/v1/voices/{}", sha256_of(&voice(1))), 200),
+        (format!("/api/v1/voices/{}", sha256_of(&voice(2))), 404),
         (format!("/api/v1/timeline?unit={one}"), 200),
         (format!("/api/v1/timeline?unit={two}"), 403),
         (format!("/timeline?unit={two}"), 403),

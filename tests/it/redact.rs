@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use jijia::evidence::entry::Sealed;
 use serde_json::json;
 
 use crate::audit::audited;
@@ -118,7 +119,7 @@ async fn an_erased_photo_is_gone_and_does_not_come_back() {
     service.put_photo(&photo).await.problem(410, "");
     // Also by a way that does not ask first: nothing of its bytes stays.
     let store = &service.app.store;
-    let mut upload = store.resume_upload(&hash, photo.len() as u64).await.unwrap();
+    let mut upload = store.resume_upload(Sealed::Photo, &hash, photo.len() as u64).await.unwrap();
     upload.write(&photo).unwrap();
     store.add_photo(upload, &hash, service.app.settings.photos).await.unwrap_err();
     assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0);

@@ -211,6 +211,7 @@ fn sighting(
         note: (n % 13 == 0).then(|| "排口下方水面有白色泡沫，顺岸向北漂移约20米".into()),
         erased: false,
         photos: photo_refs,
+        voice: None,
         readings: readings(observed_at, lcg),
         flags: if n % 29 == 11 { vec!["定位精度差".into()] } else { Vec::new() },
         corrections: Vec::new(),

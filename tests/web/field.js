@@ -9,6 +9,7 @@ const { looks } = require("./field_looks.js");
 const { near } = require("./field_near.js");
 const { people } = require("./field_people.js");
 const { queue } = require("./field_queue.js");
+const { voice } = require("./field_voice.js");
 
 const [base, pictures] = process.argv.slice(2);
 const only = process.env.FIELD_ONLY;
@@ -36,7 +37,7 @@ async function test(name, run) {
 }
 
 async function main() {
-  const parts = { queue, near, faults, chaos, people, looks };
+  const parts = { queue, near, voice, faults, chaos, people, looks };
   for (const part of Object.values(parts)) await part(test, base, pictures);
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);
   process.exit(count.failed === 0 ? 0 : 1);

@@ -111,9 +111,9 @@ class Server {
  * for the session what no demo would: a shared phone with two persons.
  */
 class Phone {
-  static async start(base, { lang = "zh", init, profile, server, enrolled = true, signedIn = true, played = false } = {}) {
+  static async start(base, { lang = "zh", init, profile, server, enrolled = true, signedIn = true, played = false, flags = [] } = {}) {
     const phone = new Phone();
-    Object.assign(phone, { base, init, lang, played, faults: [], own: !profile, profile: profile || folder("phone") });
+    Object.assign(phone, { base, init, lang, played, flags, faults: [], own: !profile, profile: profile || folder("phone") });
     const device = { id: "d-1", name: "1号手机", people: PEOPLE };
     phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t" };
     await phone.launch();
@@ -140,9 +140,9 @@ class Phone {
 
   async launch() {
     this.context = await chromium.launchPersistentContext(this.profile, {
-      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS, viewport: SCREEN, hasTouch: true,
+      executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: [...FLAGS, ...this.flags], viewport: SCREEN, hasTouch: true,
       isMobile: true,
-      deviceScaleFactor: 2, geolocation: AT, permissions: ["geolocation", "camera"], acceptDownloads: true,
+      deviceScaleFactor: 2, geolocation: AT, permissions: ["geolocation", "camera", "microphone"], acceptDownloads: true,
     });
     if (this.init) await this.context.addInitScript(this.init);
     const first = (lang) => localStorage.setItem("jijia.lang", localStorage.getItem("jijia.lang") || lang);
@@ -194,6 +194,7 @@ class Phone {
   /** Until the worker has every file. */
   async installed() {
     await this.page.waitForFunction(() => navigator.serviceWorker && navigator.serviceWorker.controller);
+    await this.page.waitForFunction(() => caches.open("jijia-field").then((cache) => cache.match("/m/voice.js", { ignoreSearch: true })));
   }
 
   /** Until the camera shows something. */
@@ -273,6 +274,15 @@ class Phone {
     await this.page.click(`#${kind}`);
     await this.page.click("#send");
     await this.page.waitForSelector(".home");
+  }
+
+  /** Says something for about so long, from the picture tiles on, and stays at what was said. */
+  async speak(ms = 1500) {
+    await this.page.click("#voice");
+    await this.page.waitForSelector("#stop");
+    await this.page.waitForTimeout(ms);
+    await this.page.click("#stop");
+    await this.page.waitForSelector("#play");
   }
 
   /** Begins a patrol: then the large button is the camera. */

@@ -20,8 +20,9 @@ async function arrived(server, { items }) {
     assert.equal(again.status, 200, `sent again: ${again.status}`);
     assert.deepEqual(await again.json(), record.receipt);
     for (const hash of photos) {
-      const answer = await fetch(`${server.base}/api/v1/photos/${hash}`, { headers: server.auth });
-      assert.equal(answer.status, 200, `photo ${hash}`);
+      const kind = hash === JSON.parse(body).voice ? "voices" : "photos";
+      const answer = await fetch(`${server.base}/api/v1/${kind}/${hash}`, { headers: server.auth });
+      assert.equal(answer.status, 200, `${kind} ${hash}`);
       assert.equal(sha256(Buffer.from(await answer.arrayBuffer())), hash);
     }
   }
@@ -329,4 +330,4 @@ async function queue(test) {
   await on("Retry-After is heeded", retryAfter);
 }
 
-module.exports = { arrived, queue, with_phone };
+module.exports = { arrived, queue, sha256, states, unzip, with_phone };

@@ -73,6 +73,9 @@ pub struct Sighting {
     pub erased: bool,
     /// Its photos, in the report's order.
     pub photos: Vec<PhotoRef>,
+    /// Its voice note (语音), where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice: Option<VoiceRef>,
     /// Values of the stations nearby within the hour.
     pub readings: Vec<Reading>,
     /// Doubts that are shown, in Chinese words (`定位精度差`, `手机时钟偏差 3 天`).
@@ -143,6 +146,31 @@ impl PhotoRef {
     #[must_use]
     pub fn is_missing(&self) -> bool {
         !self.stored && !self.erased
+    }
+}
+
+/// A voice note named by a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VoiceRef {
+    /// SHA-256 of its bytes, hex.
+    pub sha256: String,
+    /// The bytes have come and are there.
+    pub stored: bool,
+    /// The bytes had come and were erased by law (已依法删除).
+    pub erased: bool,
+    /// Their length, once they have come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// How long it is, whole seconds, where its container says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<u64>,
+}
+
+impl VoiceRef {
+    /// One of which no byte has come yet.
+    #[must_use]
+    pub fn named(sha256: &str) -> Self {
+        Self { sha256: sha256.to_owned(), stored: false, erased: false, bytes: None, duration_s: None }
     }
 }
 

@@ -7,14 +7,14 @@ const HEIC_BRANDS: [&[u8]; 6] = [b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"
 /// The same containers hold AV1 pictures, which are not taken.
 const AVIF_BRANDS: [&[u8]; 2] = [b"avif", b"avis"];
 
-struct Part<'a> {
-    kind: &'a [u8],
-    body: &'a [u8],
-    rest: &'a [u8],
+pub(in crate::patrol) struct Part<'a> {
+    pub kind: &'a [u8],
+    pub body: &'a [u8],
+    pub rest: &'a [u8],
 }
 
 /// The first box of `bytes` (14496-12, 4.2), `None` when no whole one starts there.
-fn first_box(bytes: &[u8]) -> Option<Part<'_>> {
+pub(in crate::patrol) fn first_box(bytes: &[u8]) -> Option<Part<'_>> {
     let kind = bytes.get(4..8)?;
     let (header, total) = match be_u32(bytes, 0)? {
         0 => (8, bytes.len()),
@@ -33,6 +33,11 @@ pub(super) fn is_heic(bytes: &[u8]) -> bool {
     let (Some(b"ftyp"), Some(major)) = (bytes.get(4..8), bytes.get(8..12)) else { return false };
     let compatible = bytes.get(16..length.min(bytes.len())).unwrap_or_default();
     HEIC_BRANDS.contains(&major) && !compatible.chunks_exact(4).any(|brand| AVIF_BRANDS.contains(&brand))
+}
+
+/// Whether the file says of itself, first of all, that it is a picture.
+pub(in crate::patrol) fn is_picture(bytes: &[u8]) -> bool {
+    bytes.get(8..12).is_some_and(|major| HEIC_BRANDS.contains(&major) || AVIF_BRANDS.contains(&major))
 }
 
 /// Walks a HEIC file: its boxes must tile it, and a picture's `meta` and its data must be there. The size is the

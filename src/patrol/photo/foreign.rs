@@ -2,10 +2,8 @@
 
 use memchr::{memchr_iter, memmem};
 
-use super::{Result, invalid};
-
 /// What the bytes look like, for a person to read.
-pub(super) fn name_of(bytes: &[u8]) -> &'static str {
+pub(in crate::patrol) fn name_of(bytes: &[u8]) -> &'static str {
     const SIGNS: [(&[u8], &str); 17] = [
         (b"\xff\xd8\xff", "a JPEG"),
         (b"\x89PNG\r\n\x1a\n", "a PNG"),
@@ -58,21 +56,15 @@ fn is_text(head: &[u8]) -> bool {
     valid && !head.iter().any(|&b| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c))
 }
 
-/// Refuses a picture that another program would open as something else. Readers of ZIP look for its directory from
-/// the end, readers of PDF for its header in the first 1024 bytes, browsers that guess for markup.
-pub(super) fn refuse_second_format(bytes: &[u8]) -> Result<()> {
-    let found = if has_zip_directory(bytes) {
+/// As what else another program would open the file. Readers of ZIP look for its directory from the end, readers of PDF
+/// for its header in the first 1024 bytes, browsers that guess for markup.
+pub(in crate::patrol) fn second_format(bytes: &[u8]) -> Option<&'static str> {
+    if has_zip_directory(bytes) {
         Some("a ZIP archive")
     } else if memmem::find(&bytes[..bytes.len().min(1024)], b"%PDF-").is_some() {
         Some("a PDF")
     } else {
         markup(bytes)
-    };
-    match found {
-        Some(found) => {
-            Err(invalid(format!("the file is a picture and {found} at once; allowed: a picture alone")))
-        }
-        None => Ok(()),
     }
 }
 

@@ -72,7 +72,7 @@ fn check_report(audit: &mut Audit<'_>, report: &Report) -> rusqlite::Result<()> 
     let key = Uuid::from_slice(&report.id).unwrap_or_default();
     let mut statement = audit.conn.prepare_cached(
         "select s.first_entry, s.head_entry, s.received_ms, s.person, s.patrol, s.withdrawn, s.place_hash,
-           s.kind, s.observed_ms, s.outfall, s.outfall_chosen, s.sector, s.lng, s.lat, p.body, g.result
+           s.kind, s.observed_ms, s.outfall, s.outfall_chosen, s.sector, s.lng, s.lat, p.body, g.result, s.voice
          from sighting s left join payload p on p.entry = ?2 and p.name = 'record'
          left join geotag g on g.entry = ?2 and g.place_hash = s.place_hash where s.report = ?1",
     )?;
@@ -112,6 +112,7 @@ fn check_report(audit: &mut Audit<'_>, report: &Report) -> rusqlite::Result<()> 
         sector: super::maybe_text(row, 11)?,
         lng: row.get(12)?,
         lat: row.get(13)?,
+        voice: row.get(16)?,
     };
     let wanted = derive(record.as_ref(), geotag.as_ref(), report.received_ms);
     if found != wanted || text(row, 7)? != found.kind.as_str() || !matches!(row.get(10)?, 0 | 1) {

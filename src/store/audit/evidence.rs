@@ -1,5 +1,5 @@
-//! What an entry names, looked up in the tables of evidence: payloads, submission, version, geotag, photo, patrol,
-//! erasure. Rows that no entry names are `stray`'s.
+//! What an entry names, looked up in the tables of evidence: payloads, submission, version, geotag, photo, voice,
+//! patrol, erasure. Rows that no entry names are `stray`'s.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::log::Stored;
 use super::{Audit, text};
-use crate::evidence::entry::{Entry, PHOTO, commitment};
+use crate::evidence::entry::{Entry, commitment};
 use crate::evidence::merkle::Hash;
 use crate::lake::Geotag;
 use crate::patrol::report::{Record, locate};
@@ -37,6 +37,7 @@ pub(super) fn check(audit: &mut Audit<'_>, stored: &Stored, entry: &Entry) -> ru
         }
         Entry::Observations { id: Some(id), .. } => submission(audit, *id, index),
         Entry::Photo { .. } => photo(audit, index, entry),
+        Entry::Voice { .. } => voice(audit, index, entry),
         Entry::Erasure { target, name, .. } => erasure(audit, index, *target, name),
         Entry::Observations { id: None, .. }
         | Entry::Export { .. }
@@ -189,6 +190,28 @@ fn photo(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Result<(
     Ok(())
 }
 
+fn voice(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Result<()> {
+    let Entry::Voice { sha256, bytes, media_type, duration_s, .. } = entry else { return Ok(()) };
+    type Row = (i64, String, i64, Option<i64>);
+    let found: Option<Row> = audit
+        .conn
+        .prepare_cached("select entry, media_type, bytes, duration_s from voice where sha256 = ?1")?
+        .query_row([hex::decode(sha256).unwrap_or_default()], |r| {
+            Ok((r.get(0)?, text(r, 1)?, r.get(2)?, r.get(3)?))
+        })
+        .optional()?;
+    let Some(found) = found else {
+        audit.find("voice", sha256, format!("is missing; entry {index} has it"));
+        return Ok(());
+    };
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let wanted: Row = (index, media_type.clone(), number(*bytes), duration_s.map(number));
+    if found != wanted {
+        audit.find("voice", sha256, format!("is {found:?}, its entry says {wanted:?}"));
+    }
+    Ok(())
+}
+
 fn patrol(
     audit: &mut Audit<'_>,
     index: i64,
@@ -248,7 +271,7 @@ fn erasure(audit: &mut Audit<'_>, index: i64, target: u64, name: &str) -> rusqli
         .optional()?
         .and_then(|body| serde_json::from_slice::<Entry>(&body).ok())
         .is_some_and(|entry| match &entry {
-            Entry::Photo { .. } => name == PHOTO,
+            Entry::Photo { .. } | Entry::Voice { .. } => name == entry.kind(),
             other => other.commitments().is_some_and(|c| c.contains_key(name)),
         });
     if !commits {

@@ -7,7 +7,7 @@ const FIELD: &str = "case when json_valid(cast(e.body as text)) then cast(e.body
 
 /// For each table a query that gives the key of every row that no entry names, and what that means. `@name` stands for
 /// [`FIELD`].
-const STRAYS: [(&str, &str, &str); 12] = [
+const STRAYS: [(&str, &str, &str); 13] = [
     (
         "payload",
         "select p.entry || ' ' || p.name from payload p where not exists (select 1 from entry e where e.idx = p.entry)",
@@ -37,6 +37,12 @@ const STRAYS: [(&str, &str, &str); 12] = [
         "select lower(hex(p.sha256)) from photo p left join entry e on e.idx = p.entry
          where e.kind is not 'photo' or lower(hex(p.sha256)) is not @sha256",
         "no entry has this photo",
+    ),
+    (
+        "voice",
+        "select lower(hex(v.sha256)) from voice v left join entry e on e.idx = v.entry
+         where e.kind is not 'voice' or lower(hex(v.sha256)) is not @sha256",
+        "no entry has this voice note",
     ),
     (
         "patrol",

@@ -52,6 +52,8 @@ pub enum Secret {
 pub enum Looked {
     /// The sealed original of a photo, with all that the camera wrote into it.
     Original,
+    /// A voice note: a person can be known by it.
+    Voice,
     /// The name of a person.
     Name,
 }
@@ -62,6 +64,7 @@ impl Looked {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Original => "original",
+            Self::Voice => "voice",
             Self::Name => "name",
         }
     }

@@ -1,4 +1,5 @@
-//! Photos, notes, corrections, rain and readings of a handful of sightings, each by one query for all of them.
+//! Photos, voice notes, texts, corrections, rain and readings of a handful of sightings, each by one query for all of them but
+//! the few voice notes.
 
 use std::collections::HashMap;
 
@@ -30,6 +31,7 @@ impl View<'_> {
             return Ok(());
         }
         self.add_photos(sightings).await?;
+        self.add_voices(sightings).await?;
         self.add_versions(sightings).await?;
         self.add_weather(sightings).await?;
         self.add_readings(sightings).await?;
@@ -64,6 +66,25 @@ impl View<'_> {
         }
         for s in sightings {
             s.photos = by_report.remove(&s.id.as_bytes()[..]).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// What has come of the voice notes that are named; most sightings have none.
+    async fn add_voices(&mut self, sightings: &mut [Sighting]) -> Result<()> {
+        for voice in sightings.iter_mut().filter_map(|s| s.voice.as_mut()) {
+            let row: Option<(i64, Option<i64>, bool)> = sqlx::query_as(
+                "select bytes, duration_s,
+                   exists (select 1 from erasure e where e.target = v.entry and e.name = 'voice')
+                 from voice v where sha256 = $1",
+            )
+            .bind(hex::decode(&voice.sha256).unwrap_or_default())
+            .fetch_optional(&mut *self.tx)
+            .await
+            .map_err(read_error)?;
+            let Some((bytes, duration_s, erased)) = row else { continue };
+            (voice.stored, voice.erased) = (!erased, erased);
+            (voice.bytes, voice.duration_s) = (Some(bytes.unsigned_abs()), duration_s.map(i64::unsigned_abs));
         }
         Ok(())
     }

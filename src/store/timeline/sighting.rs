@@ -10,7 +10,9 @@ use super::words::{named, outfall_name, sector_name, unit_name};
 use crate::casework::{SewageSigns, level_of};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
-use crate::evidence::timeline::{ERASED, EntryRef, Fact, Filter, Located, PhotoRef, Rules, Sighting};
+use crate::evidence::timeline::{
+    ERASED, EntryRef, Fact, Filter, Located, PhotoRef, Rules, Sighting, VoiceRef,
+};
 use crate::lake::{Crs, Geotag, Match, Place, crs};
 use crate::patrol::ReportKind;
 use crate::patrol::form::{HyacinthForm, SewageForm};
@@ -104,6 +106,7 @@ pub(super) fn read(row: &SqliteRow, place: &Place, rules: &Rules) -> Result<Sigh
         note: None,
         erased: record.is_none(),
         photos: Vec::new(),
+        voice: record_ref.and_then(|r| r.voice.as_ref()).map(|sha256| VoiceRef::named(sha256)),
         readings: Vec::new(),
         flags: Vec::new(),
         corrections: Vec::new(),

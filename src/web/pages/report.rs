@@ -28,6 +28,8 @@ pub struct ReportPage<'a> {
     pub map_svg: &'a str,
     /// For each photo, in order, how far its own words are from the report's.
     pub apart: &'a [Apart],
+    /// Whoever looks at it may hear its voice note.
+    pub hears: bool,
 }
 
 struct VersionView {
@@ -68,6 +70,9 @@ pub fn report(view: &ReportPage<'_>, lang: Lang) -> Result<String> {
     }
     for (photo, apart) in shown.photos.iter_mut().zip(view.apart) {
         photo.apart = apart_words(*apart, lang);
+    }
+    if let (Some(voice), Some(v)) = (&mut shown.voice, s.voice.as_ref().filter(|v| v.stored && view.hears)) {
+        voice.href = Some(format!("/api/v1/voices/{}", v.sha256));
     }
     render(&ReportView {
         shell: Shell {
@@ -144,12 +149,22 @@ mod tests {
     #[test]
     fn every_version_shows_its_receipt_and_its_bytes() {
         for lang in [Lang::Zh, Lang::En] {
-            let html = samples::report_page(lang);
+            let html = samples::report_page(lang, true);
             assert!(html.contains("更正：水流 中 → 大"));
             assert!(html.contains(&"ab".repeat(32)), "the whole leaf hash");
             assert!(html.contains("sewage_outflow") && html.contains("/photos/"));
             assert_eq!(html.matches("/photos/0/watermarked\"").count(), 1, "of the one that can be shown");
             samples::check_page(&html);
         }
+    }
+
+    #[test]
+    fn a_voice_note_is_said_to_all_and_played_to_those_who_may_hear_it() {
+        let address = format!("/api/v1/voices/{}", "5c".repeat(32));
+        let html = samples::report_page(Lang::Zh, true);
+        assert!(html.contains("语音 12 秒，96 KB") && html.contains(&format!("src=\"{address}\"")), "{html}");
+        let html = samples::report_page(Lang::Zh, false);
+        assert!(html.contains("语音 12 秒，96 KB") && !html.contains("<audio") && !html.contains(&address));
+        assert!(samples::report_page(Lang::En, false).contains("Voice note, 12 s, 96 KB"));
     }
 }

@@ -6,7 +6,7 @@ use super::{decimal, grouped, lang::Lang, query::query_string, short};
 use crate::{
     casework::EvidenceLevel,
     clock::beijing,
-    evidence::timeline::{EntryRef, Fact, Located, PhotoRef, Reading, Sighting},
+    evidence::timeline::{EntryRef, Fact, Located, PhotoRef, Reading, Sighting, VoiceRef},
     lake::{Crs, Match},
     patrol::ReportKind,
     water::rain::Weather,
@@ -69,6 +69,31 @@ impl PhotoView {
     }
 }
 
+/// A voice note as a page shows it.
+pub(super) struct VoiceView {
+    pub sha256: String,
+    /// `语音 12 秒，96 KB`, or why there is none to hear.
+    pub words: String,
+    /// Where it is heard: on the report's own page, by those who may.
+    pub href: Option<String>,
+}
+
+impl VoiceView {
+    pub fn new(voice: &VoiceRef, lang: Lang) -> Self {
+        let words = if voice.erased {
+            lang.t("row.voice_erased").to_owned()
+        } else if voice.stored {
+            let seconds = voice.duration_s.map(|s| lang.fill("row.seconds", &[("s", &s)]));
+            let size = voice.bytes.map(|b| format!("{} KB", b.div_ceil(1000)));
+            let about: Vec<String> = seconds.into_iter().chain(size).collect();
+            format!("{} {}", lang.t("row.voice"), about.join(lang.t("sentence.comma")))
+        } else {
+            lang.t("row.voice_missing").to_owned()
+        };
+        Self { sha256: voice.sha256.clone(), words, href: None }
+    }
+}
+
 /// A correction as a page shows it.
 pub(super) struct CorrectionView {
     pub when: String,
@@ -111,11 +136,14 @@ pub(super) struct SightingView {
     pub erased: bool,
     pub photos: Vec<PhotoView>,
     pub missing: usize,
+    pub voice: Option<VoiceView>,
     pub person: String,
     /// Received long after it was seen.
     pub late: Option<String>,
     /// The text in place of a photo.
     pub photo_words: String,
+    /// What the player of the voice note plays.
+    pub voice_words: String,
     pub entry: String,
 }
 
@@ -155,10 +183,13 @@ impl SightingView {
             erased: s.erased,
             photos: photos().map(PhotoView::new).collect(),
             missing,
+            voice: s.voice.as_ref().map(|v| VoiceView::new(v, lang)),
             person: s.person.clone(),
             late: s.late.then(|| lang.fill("row.late", &[("time", &lang.minute(s.received_at))])),
             photo_words: lang
                 .fill("row.photo", &[("title", &title(s, lang)), ("time", &lang.minute(s.observed_at))]),
+            voice_words: lang
+                .fill("row.voice_of", &[("title", &title(s, lang)), ("time", &lang.minute(s.observed_at))]),
             entry: entry(&s.entry, lang),
         }
     }

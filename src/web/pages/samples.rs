@@ -14,7 +14,7 @@ use crate::{
         overview::{ChannelNow, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday},
         timeline::{
             CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
-            ReportNow, Row, Rules, Sighting, Summary, Timeline, Version,
+            ReportNow, Row, Rules, Sighting, Summary, Timeline, Version, VoiceRef,
         },
     },
     lake::{Crs, Match, NearOutfall},
@@ -90,6 +90,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         note: None,
         erased: false,
         photos: vec![],
+        voice: None,
         readings: vec![],
         flags: vec![],
         corrections: vec![],
@@ -330,10 +331,16 @@ pub fn choices() -> Choices {
     }
 }
 
-pub fn report_page(lang: Lang) -> String {
+pub fn report_page(lang: Lang, hears: bool) -> String {
     let sighting = Sighting {
         patrol: Some(uuid::Uuid::from_u128(77)),
         clock_offset_s: Some(-190),
+        voice: Some(VoiceRef {
+            stored: true,
+            bytes: Some(95_400),
+            duration_s: Some(12),
+            ..VoiceRef::named(&"5c".repeat(32))
+        }),
         ..sightings().remove(0)
     };
     let canonical = r#"{"kind":"sewage_outflow","observed_at":"2026-07-14T01:12:00Z","flow":"中"}"#;
@@ -361,6 +368,7 @@ pub fn report_page(lang: Lang) -> String {
         report: &report_now,
         map_svg: MAP,
         apart: &[],
+        hears,
     };
     report(&view, lang).unwrap()
 }

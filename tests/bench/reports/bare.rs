@@ -45,6 +45,7 @@ impl Bare {
              pragma cache_size = -16000; pragma temp_store = memory;",
         )?;
         conn.execute_batch(include_str!("../../../src/store/migrations/0001.sql"))?;
+        conn.execute_batch(include_str!("../../../src/store/migrations/0006.sql"))?;
         conn.set_prepared_statement_cache_capacity(64);
         let product = Connection::open_with_flags(product, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let mut entries =
@@ -102,7 +103,7 @@ const INSERTS: [&str; 7] = [
     "insert into report_version values (?1, ?2, ?3)",
     "insert into geotag values (?1, ?2, ?3)",
     "insert into report_photo values (?1, ?2, ?3)",
-    "insert into sighting values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    "insert into sighting values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
 ];
 
 fn rows_of(product: &Connection, entry: i64, id: &[u8]) -> Result<Rows, Fault> {

@@ -1,4 +1,5 @@
-//! Photos: every sealed file hashed again, those without an entry and those missing named, folder by folder.
+//! Photos and voice notes: every sealed file hashed again, those without an entry and those missing named, folder by
+//! folder.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,21 +11,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{Audit, evidence};
 use crate::error::Result;
-use crate::evidence::entry::{Entry, PHOTO};
+use crate::evidence::entry::{Entry, Sealed};
 use crate::evidence::merkle::Head;
 use crate::store::by_hash;
 use crate::store::tx::store_error;
 
 /// Where an interrupted run stands, in the data directory.
 const STATE: &str = "audit.state";
+/// Where sealed files and the copies lie.
+const ROOMS: [&str; 3] = ["photos", "previews", "voices"];
 /// One folder for each first byte of a hash.
 const FOLDERS: u16 = 256;
 /// Files hashed at once: reading and hashing overlap, and two cores do not starve the service.
 const HASHERS: usize = 2;
-/// A photo is sealed a moment before its entry is committed; a file without one is looked for again at this age.
+/// A file is sealed a moment before its entry is committed; a file without one is looked for again at this age.
 const SEALING: Duration = Duration::from_secs(10);
 
-/// What an audit keeps of the photos done, so that an interrupted one goes on.
+/// What an audit keeps of the files done, so that an interrupted one goes on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
@@ -32,22 +35,42 @@ struct State {
     entries: u64,
     /// Folders done.
     folders: u16,
-    photos: u64,
-    bytes: u64,
-    /// Findings on photos, said by the interrupted run.
+    tally: Tally,
+    /// Findings on files, said by the interrupted run.
     findings: u64,
 }
 
-/// What was done with the photos.
+/// What was done with the files.
 pub(super) struct Done {
-    pub photos: u64,
-    pub bytes: u64,
+    pub tally: Tally,
     pub resumed_at: u16,
     pub found_before: u64,
 }
 
+/// Files as they came that were hashed, and their bytes.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tally {
+    pub photos: u64,
+    pub voices: u64,
+    pub bytes: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.photos += other.photos;
+        self.voices += other.voices;
+        self.bytes += other.bytes;
+    }
+
+    fn is_empty(self) -> bool {
+        self.photos + self.voices == 0
+    }
+}
+
 /// A file that should be there.
 struct Wanted {
+    kind: Sealed,
     sha256: String,
     path: PathBuf,
     /// The original's hash is its name; a copy has one of its own.
@@ -63,21 +86,20 @@ pub(super) fn check(audit: &mut Audit<'_>, dir: &Path, head: &Head, fresh: bool)
         .filter(|s| !fresh && s.entries <= head.size() && s.folders < FOLDERS)
         .unwrap_or(State { entries: head.size(), ..State::default() });
     let (resumed_at, found_before) = (state.folders, state.findings);
-    let all: f64 =
-        audit.conn.query_row("select total(bytes) from photo", [], |r| r.get(0)).map_err(store_error)?;
+    let all = "select (select total(bytes) from photo) + (select total(bytes) from voice)";
+    let all: f64 = audit.conn.query_row(all, [], |r| r.get(0)).map_err(store_error)?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for a bar")]
     audit.bar.set_length(all as u64);
-    audit.bar.set_position(state.bytes);
+    audit.bar.set_position(state.tally.bytes);
     let mut strays = foreign_folders(dir)?;
     for folder in state.folders..FOLDERS {
         let before = audit.findings.get();
         let found = check_folder(audit, dir, folder, &mut strays)?;
-        state.photos += found.0;
-        state.bytes += found.1;
+        state.tally.add(found);
         state.findings += audit.findings.get() - before;
         state.folders = folder + 1;
         // A stray is looked for again at the end of this run: an interrupted one begins again at its folder.
-        if strays.is_empty() && found.0 > 0 {
+        if strays.is_empty() && !found.is_empty() {
             save(&path, &state)?;
         }
     }
@@ -86,7 +108,7 @@ pub(super) fn check(audit: &mut Audit<'_>, dir: &Path, head: &Head, fresh: bool)
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
         _ => {}
     }
-    Ok(Done { photos: state.photos, bytes: state.bytes, resumed_at, found_before })
+    Ok(Done { tally: state.tally, resumed_at, found_before })
 }
 
 /// Crash in here: the old state or the new one stands; a folder is done twice at worst.
@@ -97,29 +119,33 @@ fn save(path: &Path, state: &State) -> Result<()> {
     Ok(std::fs::rename(new, path)?)
 }
 
-/// Checks the photos of one folder; gives their number and bytes.
-fn check_folder(
-    audit: &mut Audit<'_>,
-    dir: &Path,
-    folder: u16,
-    strays: &mut Vec<PathBuf>,
-) -> Result<(u64, u64)> {
+/// Checks the files of one folder.
+fn check_folder(audit: &mut Audit<'_>, dir: &Path, folder: u16, strays: &mut Vec<PathBuf>) -> Result<Tally> {
     let name = format!("{folder:02x}");
-    // First the files, then the rows: a photo that comes in between has its entry before it is looked for.
-    let mut files = list(&dir.join("photos").join(&name))?;
-    files.extend(list(&dir.join("previews").join(&name))?);
-    let rows = list_rows(audit, &name)?;
+    // First the files, then the rows: one that comes in between has its entry before it is looked for.
+    let mut files = Vec::new();
+    for room in ROOMS {
+        files.extend(list(&dir.join(room).join(&name))?);
+    }
     let mut wanted = Vec::new();
-    for (sha256, index, body) in rows {
-        let erased = evidence::is_erased(audit, index, PHOTO).map_err(store_error)?;
-        for file in files_of(dir, &sha256, &body) {
+    for (kind, sha256, index, body) in list_rows(audit, &name)? {
+        let erased = evidence::is_erased(audit, index, kind.as_str()).map_err(store_error)?;
+        for file in files_of(dir, kind, &sha256, &body) {
             let there = files.iter().position(|f| *f == file.path).map(|at| files.swap_remove(at));
             match (there, erased) {
                 (Some(path), true) => {
-                    audit.find("photo", &sha256, format!("{} is there although erased", path.display()));
+                    audit.find(
+                        kind.as_str(),
+                        &sha256,
+                        format!("{} is there although erased", path.display()),
+                    );
                 }
                 (None, false) => {
-                    audit.find("photo", &sha256, format!("the file {} is missing", file.path.display()));
+                    audit.find(
+                        kind.as_str(),
+                        &sha256,
+                        format!("the file {} is missing", file.path.display()),
+                    );
                 }
                 (Some(_), false) => wanted.push(file),
                 (None, true) => {}
@@ -130,20 +156,27 @@ fn check_folder(
     hash_all(audit, &wanted)
 }
 
-fn list_rows(audit: &Audit<'_>, folder: &str) -> Result<Vec<(String, i64, Vec<u8>)>> {
+type FileRow = (Sealed, String, i64, Vec<u8>);
+
+fn list_rows(audit: &Audit<'_>, folder: &str) -> Result<Vec<FileRow>> {
     let first = hex::decode(folder).unwrap_or_default();
     // Up to the longest hash that begins so, wherever it ends.
     let last = [&first[..], &[0xff; 32]].concat();
-    let mut statement = audit
-        .conn
-        .prepare_cached(
-            "select lower(hex(p.sha256)), p.entry, e.body from photo p join entry e on e.idx = p.entry
-             where p.sha256 between ?1 and ?2 order by p.sha256",
-        )
-        .map_err(store_error)?;
-    let rows =
-        statement.query_map((first, last), |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).map_err(store_error)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(store_error)
+    let mut all = Vec::new();
+    for kind in Sealed::ALL {
+        let sql = format!(
+            "select lower(hex(f.sha256)), f.entry, e.body from {kind} f join entry e on e.idx = f.entry
+             where f.sha256 between ?1 and ?2 order by f.sha256"
+        );
+        let mut statement = audit.conn.prepare_cached(&sql).map_err(store_error)?;
+        let rows = statement
+            .query_map((&first, &last), |r| Ok((kind, r.get(0)?, r.get(1)?, r.get(2)?)))
+            .map_err(store_error)?;
+        for row in rows {
+            all.push(row.map_err(store_error)?);
+        }
+    }
+    Ok(all)
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -156,8 +189,10 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// What lies beside the folders that are gone through.
 fn foreign_folders(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = list(&dir.join("photos"))?;
-    found.extend(list(&dir.join("previews"))?);
+    let mut found = Vec::new();
+    for room in ROOMS {
+        found.extend(list(&dir.join(room))?);
+    }
     let ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         path.is_dir() && name.len() == 2 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -165,32 +200,30 @@ fn foreign_folders(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().filter(|path| !ours(path)).collect())
 }
 
-/// The original, and the viewers' copy where there is one; an entry that does not name its hash leaves it unhashed.
-fn files_of(dir: &Path, sha256: &str, body: &[u8]) -> Vec<Wanted> {
-    let original = Wanted {
+/// The bytes as they came, and the viewers' copy where there is one; an entry that does not name its hash leaves it
+/// unhashed.
+fn files_of(dir: &Path, kind: Sealed, sha256: &str, body: &[u8]) -> Vec<Wanted> {
+    let wanted = |room: &str, ending, hash: &str, bytes| Wanted {
+        kind,
         sha256: sha256.to_owned(),
-        path: by_hash(&dir.join("photos"), sha256, "bin"),
-        hash: sha256.to_owned(),
-        bytes: None,
+        path: by_hash(&dir.join(room), sha256, ending),
+        hash: hash.to_owned(),
+        bytes,
     };
+    let sealed = |bytes| wanted(kind.folder(), "bin", sha256, bytes);
     match serde_json::from_slice(body) {
         Ok(Entry::Photo { bytes, copy, .. }) => {
-            let copy = copy.map(|hash| Wanted {
-                sha256: sha256.to_owned(),
-                path: by_hash(&dir.join("previews"), sha256, "jpg"),
-                hash,
-                bytes: None,
-            });
-            let original = Wanted { bytes: Some(bytes), ..original };
-            std::iter::once(original).chain(copy).collect()
+            let copy = copy.map(|hash| wanted("previews", "jpg", &hash, None));
+            std::iter::once(sealed(Some(bytes))).chain(copy).collect()
         }
+        Ok(Entry::Voice { bytes, .. }) => vec![sealed(Some(bytes))],
         // Found as an entry already.
-        _ => vec![original],
+        _ => vec![sealed(None)],
     }
 }
 
-/// Hashes on [`HASHERS`] threads; findings in order. Gives the number and bytes of the originals.
-fn hash_all(audit: &mut Audit<'_>, wanted: &[Wanted]) -> Result<(u64, u64)> {
+/// Hashes on [`HASHERS`] threads; findings in order. Copies are not counted.
+fn hash_all(audit: &mut Audit<'_>, wanted: &[Wanted]) -> Result<Tally> {
     let next = AtomicUsize::new(0);
     let (pace, bar) = (&audit.pace, audit.bar);
     let work = || {
@@ -213,39 +246,43 @@ fn hash_all(audit: &mut Audit<'_>, wanted: &[Wanted]) -> Result<(u64, u64)> {
         done
     });
     done.sort_by(|a, b| a.0.path.cmp(&b.0.path));
-    let (mut photos, mut all_bytes) = (0, 0);
+    let mut tally = Tally::default();
     for (file, hashed) in done {
+        let table = file.kind.as_str();
         match hashed {
             Ok((hash, bytes)) => {
                 if hash != file.hash {
-                    audit.find("photo", &file.sha256, format!("{} has the hash {hash}", file.path.display()));
+                    audit.find(table, &file.sha256, format!("{} has the hash {hash}", file.path.display()));
                 } else if file.bytes.is_some_and(|b| b != bytes) {
-                    audit.find("photo", &file.sha256, format!("has {bytes} bytes, its entry says otherwise"));
+                    audit.find(table, &file.sha256, format!("has {bytes} bytes, its entry says otherwise"));
                 }
-                if file.bytes.is_some() {
-                    photos += 1;
-                    all_bytes += bytes;
+                match (file.bytes, file.kind) {
+                    (None, _) => {}
+                    (Some(_), Sealed::Photo) => tally.add(Tally { photos: 1, voices: 0, bytes }),
+                    (Some(_), Sealed::Voice) => tally.add(Tally { photos: 0, voices: 1, bytes }),
                 }
             }
             // Erased since it was listed, or a disk that does not read: the second is a finding.
-            Err(e) if e.kind() == ErrorKind::NotFound && is_erased_by_now(audit, &file.sha256)? => {}
-            Err(e) => audit.find("photo", &file.sha256, format!("{}: {e}", file.path.display())),
+            Err(e) if e.kind() == ErrorKind::NotFound && is_erased_by_now(audit, file)? => {}
+            Err(e) => audit.find(table, &file.sha256, format!("{}: {e}", file.path.display())),
         }
     }
-    Ok((photos, all_bytes))
+    Ok(tally)
 }
 
-fn is_erased_by_now(audit: &Audit<'_>, sha256: &str) -> Result<bool> {
-    let entry: Option<i64> = audit
+fn is_erased_by_now(audit: &Audit<'_>, file: &Wanted) -> Result<bool> {
+    let kind = file.kind;
+    let entry = entry_of(audit, kind, &file.sha256)?;
+    entry.map_or(Ok(false), |e| evidence::is_erased(audit, e, kind.as_str())).map_err(store_error)
+}
+
+fn entry_of(audit: &Audit<'_>, kind: Sealed, sha256: &str) -> Result<Option<i64>> {
+    let sql = format!("select entry from {kind} where sha256 = ?1");
+    audit
         .conn
-        .query_row(
-            "select entry from photo where sha256 = ?1",
-            [hex::decode(sha256).unwrap_or_default()],
-            |r| r.get(0),
-        )
+        .query_row(&sql, [hex::decode(sha256).unwrap_or_default()], |r| r.get(0))
         .optional()
-        .map_err(store_error)?;
-    entry.map_or(Ok(false), |e| evidence::is_erased(audit, e, PHOTO)).map_err(store_error)
+        .map_err(store_error)
 }
 
 /// Files that no entry named when their folder was read, and that none names now either.
@@ -258,26 +295,25 @@ fn check_strays(audit: &mut Audit<'_>, dir: &Path, strays: &[PathBuf]) -> Result
     }
     for path in strays {
         let within = path.strip_prefix(dir).unwrap_or(path);
-        let (sha256, named) = name_of(within);
-        let known: bool = audit
-            .conn
-            .query_row(
-                "select exists (select 1 from photo where sha256 = ?1)",
-                [hex::decode(&sha256).unwrap_or_default()],
-                |r| r.get(0),
-            )
-            .map_err(store_error)?;
-        if path.exists() && !(named && known) {
-            audit.find("photo", sha256, format!("{} has no entry", path.display()));
+        let (sha256, kind) = name_of(within);
+        let known = kind.map_or(Ok(None), |kind| entry_of(audit, kind, &sha256))?.is_some();
+        if path.exists() && !known {
+            let table = kind.unwrap_or(Sealed::Photo).as_str();
+            audit.find(table, sha256, format!("{} has no entry", path.display()));
         }
     }
     Ok(())
 }
 
-/// The hash that a file's address says, and whether it is the address of a photo or its copy at all.
-fn name_of(within: &Path) -> (String, bool) {
+/// The hash that a file's address says, and of what it is the address, if it is one at all.
+fn name_of(within: &Path) -> (String, Option<Sealed>) {
     let parts: Vec<_> = within.components().map(|c| c.as_os_str().to_string_lossy()).collect();
-    let [room, folder, file] = &parts[..] else { return (within.display().to_string(), false) };
+    let [room, folder, file] = &parts[..] else { return (within.display().to_string(), None) };
     let (stem, ending) = file.split_once('.').unwrap_or((file, ""));
-    (format!("{folder}{stem}"), matches!((room.as_ref(), ending), ("photos", "bin") | ("previews", "jpg")))
+    let kind = match (room.as_ref(), ending) {
+        ("photos", "bin") | ("previews", "jpg") => Some(Sealed::Photo),
+        ("voices", "bin") => Some(Sealed::Voice),
+        _ => None,
+    };
+    (format!("{folder}{stem}"), kind)
 }

@@ -1,4 +1,4 @@
-//! The photos of a backup: which there are by the log, and how one is copied.
+//! The sealed files of a backup: which there are by the log, and how one is copied.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,49 +7,53 @@ use rusqlite::Connection;
 
 use super::private;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{Entry, PHOTO};
+use crate::evidence::entry::{Entry, Sealed};
 use crate::store::pace::Pace;
 use crate::store::sync_dir;
 use crate::store::tx::store_error;
 
-/// A photo by its entry.
-pub(in crate::store) struct PhotoFile {
+/// A photo or a voice note by its entry.
+pub(in crate::store) struct EntryFile {
+    pub kind: Sealed,
     pub index: i64,
     pub sha256: String,
     pub bytes: u64,
     copy: Option<String>,
 }
 
-impl PhotoFile {
+impl EntryFile {
     /// Folder, ending and hash of its files.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
-        let original = std::iter::once(("photos", "bin", self.sha256.as_str()));
+        let original = std::iter::once((self.kind.folder(), "bin", self.sha256.as_str()));
         original.chain(self.copy.as_deref().map(|hash| ("previews", "jpg", hash)))
     }
 }
 
-/// Goes through the photos of a database that its log does not call erased.
-pub(in crate::store) fn each_photo(
+/// Goes through the sealed files of a database in the order of the log.
+pub(in crate::store) fn each_file(
     conn: &Connection,
-    mut with: impl FnMut(&PhotoFile) -> Result<()>,
+    mut with: impl FnMut(&EntryFile) -> Result<()>,
 ) -> Result<()> {
-    let mut statement =
-        conn.prepare("select idx, body from entry where kind = 'photo' order by idx").map_err(store_error)?;
+    let mut statement = conn
+        .prepare("select idx, body from entry where kind in ('photo', 'voice') order by idx")
+        .map_err(store_error)?;
     let mut rows = statement.query([]).map_err(store_error)?;
     while let Some(row) = rows.next().map_err(store_error)? {
         let read = || Ok::<(i64, Vec<u8>), rusqlite::Error>((row.get(0)?, row.get(1)?));
         let (index, body) = read().map_err(store_error)?;
-        let Ok(Entry::Photo { sha256, bytes, copy, .. }) = serde_json::from_slice(&body) else {
-            return Err(Error::Internal(format!("entry {index} does not read; run `jijia audit`")));
+        let (kind, sha256, bytes, copy) = match serde_json::from_slice(&body) {
+            Ok(Entry::Photo { sha256, bytes, copy, .. }) => (Sealed::Photo, sha256, bytes, copy),
+            Ok(Entry::Voice { sha256, bytes, .. }) => (Sealed::Voice, sha256, bytes, None),
+            _ => return Err(Error::Internal(format!("entry {index} does not read; run `jijia audit`"))),
         };
-        with(&PhotoFile { index, sha256, bytes, copy })?;
+        with(&EntryFile { kind, index, sha256, bytes, copy })?;
     }
     Ok(())
 }
 
-pub(in crate::store) fn is_erased(conn: &Connection, index: i64) -> Result<bool> {
+pub(in crate::store) fn is_erased(conn: &Connection, file: &EntryFile) -> Result<bool> {
     conn.prepare_cached("select exists (select 1 from erasure where target = ?1 and name = ?2)")
-        .and_then(|mut s| s.query_row((index, PHOTO), |r| r.get(0)))
+        .and_then(|mut s| s.query_row((file.index, file.kind.as_str()), |r| r.get(0)))
         .map_err(store_error)
 }
 
@@ -62,7 +66,7 @@ pub(in crate::store) enum Copied {
 }
 
 /// Copies a file whose hash is known, by a rename, so that under its name there is never another.
-pub(in crate::store) fn copy_photo(
+pub(in crate::store) fn copy_file(
     from: &Path,
     to: &Path,
     hash: &str,

@@ -1,0 +1,149 @@
+//! What is sealed as a file, photos and voice notes: byte for byte under its SHA-256, never half of it under a hash. Found,
+//! receipted and placed alike; what the bytes must be is said beside each kind.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::reports::Added;
+use super::tx::Tx;
+use super::uploads::Upload;
+use super::{Store, by_hash, read_error, sync_dir};
+use crate::error::{Error, Result};
+use crate::evidence::entry::Sealed;
+
+/// A file that is sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedFile {
+    /// `image/jpeg`.
+    pub media_type: String,
+    /// There is a copy without metadata for viewers.
+    pub preview: bool,
+    /// It was erased by law (已依法删除), its copy too.
+    pub erased: bool,
+}
+
+/// Makes the bytes of `file`, now at `from`, durable, then their name `to` in a hash folder. The same bytes may lie there
+/// already: they are the same.
+pub(super) fn seal(file: &File, from: &Path, to: &Path) -> Result<()> {
+    file.sync_all()?;
+    let folder = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(folder)?;
+    // Also where the folder was there: who made it may not have come to this line yet, or was killed before it.
+    sync_dir(folder.parent().unwrap_or(folder))?;
+    std::fs::rename(from, to)?;
+    sync_dir(folder)
+}
+
+/// Checks that the bytes have the promised hash.
+pub(super) fn check_hash(bytes: &[u8], sha256_hex: &str) -> Result<()> {
+    let found = hex::encode(Sha256::digest(bytes));
+    if found == sha256_hex {
+        return Ok(());
+    }
+    Err(Error::invalid("sha256", format!("the bytes have the hash {found}; allowed: {sha256_hex}")))
+}
+
+impl Store {
+    /// The file, if its bytes have come.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn find_sealed(&self, kind: Sealed, sha256_hex: &str) -> Result<Option<SealedFile>> {
+        let key = hex::decode(sha256_hex).unwrap_or_default();
+        let sql = match kind {
+            Sealed::Photo => {
+                "select media_type, preview,
+                   exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo')
+                 from photo p where sha256 = $1"
+            }
+            Sealed::Voice => {
+                "select media_type, 0,
+                   exists (select 1 from erasure e where e.target = v.entry and e.name = 'voice')
+                 from voice v where sha256 = $1"
+            }
+        };
+        let row: Option<(String, bool, bool)> =
+            sqlx::query_as(sql).bind(key).fetch_optional(&self.readers).await.map_err(read_error)?;
+        Ok(row.map(|(media_type, preview, erased)| SealedFile { media_type, preview, erased }))
+    }
+
+    /// The first receipt of a file, if its bytes have come.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn find_sealed_receipt(&self, kind: Sealed, sha256_hex: &str) -> Result<Option<Added>> {
+        let hex = sha256_hex.to_owned();
+        self.writer.run(move |tx| known_file(tx, kind, &hex)).await
+    }
+
+    /// Codes of the outfalls that a photo or a voice note belongs to, by the reports that name it.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn list_outfalls_of(&self, kind: Sealed, sha256_hex: &str) -> Result<Vec<String>> {
+        let sql = match kind {
+            Sealed::Photo => {
+                "select distinct s.outfall from report_photo r join sighting s using (report)
+                 where r.sha256 = $1 and s.outfall is not null and s.withdrawn = 0"
+            }
+            Sealed::Voice => {
+                "select distinct outfall from sighting
+                 where voice = $1 and outfall is not null and withdrawn = 0"
+            }
+        };
+        sqlx::query_scalar(sql)
+            .bind(hex::decode(sha256_hex).unwrap_or_default())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(read_error)
+    }
+
+    /// Where the sealed bytes lie.
+    #[must_use]
+    pub fn sealed_path(&self, kind: Sealed, sha256_hex: &str) -> PathBuf {
+        by_hash(&self.dir.join(kind.folder()), sha256_hex, "bin")
+    }
+
+    /// Whoever asks for, or brings, what was erased is told so.
+    ///
+    /// # Errors
+    /// `Gone`; `Internal` if the database cannot be read.
+    pub async fn check_erased(&self, kind: Sealed, sha256_hex: &str) -> Result<()> {
+        match self.find_sealed(kind, sha256_hex).await? {
+            Some(file) if file.erased => Err(erased(kind, sha256_hex)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was erased does not come back: nothing of `upload` stays then.
+    pub(super) async fn unless_erased(
+        &self,
+        kind: Sealed,
+        sha256_hex: &str,
+        upload: Upload,
+    ) -> Result<Upload> {
+        match self.check_erased(kind, sha256_hex).await {
+            Ok(()) => Ok(upload),
+            Err(gone @ Error::Gone(_)) => upload.discard().and(Err(gone)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The answer where something was erased.
+#[must_use]
+pub fn erased(kind: Sealed, sha256_hex: &str) -> Error {
+    Error::Gone(format!("{kind} {sha256_hex} was erased by law (已依法删除)"))
+}
+
+pub(super) fn known_file(tx: &Tx<'_>, kind: Sealed, hex: &str) -> Result<Option<Added>> {
+    let key = hex::decode(hex).unwrap_or_default();
+    let sql = match kind {
+        Sealed::Photo => "select entry from photo where sha256 = ?1",
+        Sealed::Voice => "select entry from voice where sha256 = ?1",
+    };
+    let known: Option<(u64,)> = tx.find(sql, (key,))?;
+    known.map(|(index,)| Ok(Added { receipt: tx.receipt(hex, index)?, new: false })).transpose()
+}

@@ -1,0 +1,206 @@
+//! Sealed files by hash, photos and voice notes alike: before, with or after their report, any number of times.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::access::Actor;
+use super::app::{App, discard, plain_encoding};
+use super::problem::Failure;
+use super::reports::receipt;
+use crate::error::Error;
+use crate::evidence::entry::Sealed;
+use crate::patrol::report::check_sha256;
+use crate::patrol::voice;
+use crate::people::Reach;
+use crate::store::{SealedFile, Upload, erased};
+
+/// Where a piece begins, and how much of a file is there; the header of both directions (as in the IETF's draft on
+/// resumable uploads).
+const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+/// The length of the whole.
+const LENGTH: HeaderName = HeaderName::from_static("upload-length");
+/// All of it is here, as a structured field (RFC 9651): `?1`.
+const COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
+
+/// A piece of a file, where the request is for one.
+struct Piece {
+    offset: u64,
+    length: u64,
+}
+
+/// Takes a file, in one go or in pieces.
+pub(super) async fn take(
+    app: &App,
+    kind: Sealed,
+    sha256: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let mut pieces = body.into_data_stream();
+    match put(app, kind, sha256, headers, &mut pieces).await {
+        Ok(response) => {
+            discard(pieces).await;
+            Ok(response)
+        }
+        // Nothing comes any more: there is nothing to hear out.
+        Err(error @ Error::Unavailable(_)) => Err(error.into()),
+        Err(error) => {
+            discard(pieces).await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn put(
+    app: &App,
+    kind: Sealed,
+    sha256: &str,
+    headers: &HeaderMap,
+    pieces: &mut BodyDataStream,
+) -> Result<Response, Error> {
+    plain_encoding(headers)?;
+    check_sha256(sha256).map_err(|e| e.under("sha256"))?;
+    let piece = piece(headers)?;
+    let location = address(kind, sha256);
+    app.store.check_erased(kind, sha256).await?;
+    let limit = match kind {
+        Sealed::Photo => app.settings.photos.max_bytes,
+        Sealed::Voice => voice::MAX_BYTES,
+    };
+    let mut upload = app.store.resume_upload(kind, sha256, limit).await?;
+    // Under the claim: a request that was broken off may come to its handler after the one that brought the rest.
+    let known = app.store.find_sealed_receipt(kind, sha256).await?;
+    match (&piece, known) {
+        (Some(_), Some(known)) => {
+            upload.discard()?;
+            return Ok(receipt(known, location));
+        }
+        (Some(piece), None) if piece.offset != upload.offset() => {
+            return Ok(elsewhere(kind, upload.sync().await?));
+        }
+        (Some(_), None) => {}
+        (None, known) => {
+            upload.restart()?;
+            // A part of what is sealed already is of no use to anybody.
+            upload.keep_part(known.is_none());
+        }
+    }
+    let upload = gather(app, kind, upload, piece.as_ref(), pieces).await?;
+    if piece.is_some_and(|p| upload.offset() < p.length) {
+        let offset = upload.sync().await?;
+        return Ok((StatusCode::NO_CONTENT, [(OFFSET, offset.to_string())]).into_response());
+    }
+    let added = match kind {
+        Sealed::Photo => app.store.add_photo(upload, sha256, app.settings.photos).await?,
+        Sealed::Voice => app.store.add_voice(upload, sha256).await?,
+    };
+    Ok(receipt(added, location))
+}
+
+fn address(kind: Sealed, sha256: &str) -> String {
+    format!("/api/v1/{}/{sha256}", kind.folder())
+}
+
+/// What the headers say of a piece.
+fn piece(headers: &HeaderMap) -> Result<Option<Piece>, Error> {
+    let number = |name: &HeaderName| {
+        let Some(value) = headers.get(name) else { return Ok(None) };
+        let number = value.to_str().ok().and_then(|text| text.parse().ok());
+        number.map(Some).ok_or_else(|| Error::invalid(name.as_str(), "must be a number of bytes"))
+    };
+    match (number(&OFFSET)?, number(&LENGTH)?) {
+        (Some(offset), Some(length)) => Ok(Some(Piece { offset, length })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Error::invalid(LENGTH.as_str(), "is missing beside upload-offset")),
+        (None, Some(_)) => Err(Error::invalid(OFFSET.as_str(), "is missing beside upload-length")),
+    }
+}
+
+/// The answer to a piece that does not begin where the file ends.
+fn elsewhere(kind: Sealed, offset: u64) -> Response {
+    let error = Error::Conflict(format!("the next byte of this {kind} is {offset}; send from there"));
+    let mut response = Failure(error).into_response();
+    response.headers_mut().insert(OFFSET, offset.into());
+    response
+}
+
+/// Takes what comes, as far as nothing speaks against it. What broke off stays for the next try; what can never become
+/// the whole goes.
+async fn gather(
+    app: &App,
+    kind: Sealed,
+    mut upload: Upload,
+    piece: Option<&Piece>,
+    pieces: &mut BodyDataStream,
+) -> Result<Upload, Error> {
+    let idle = app.settings.photo_idle_timeout;
+    let length = piece.map_or(u64::MAX, |p| p.length);
+    while let Some(bytes) = timeout(idle, pieces.next()).await.map_err(|_| stopped(kind, idle))? {
+        let bytes = bytes.map_err(|_| Error::invalid(kind.as_str(), "broke off; go on with it"))?;
+        let written = match upload.write(&bytes) {
+            Ok(()) if upload.offset() > length => {
+                Err(Error::invalid(LENGTH.as_str(), format!("says {length} bytes, and more came")))
+            }
+            written => written,
+        };
+        match written {
+            Ok(()) => {}
+            Err(wrong @ (Error::TooLarge { .. } | Error::Invalid { .. })) => {
+                return upload.discard().and(Err(wrong));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(upload)
+}
+
+fn stopped(kind: Sealed, idle: Duration) -> Error {
+    Error::Unavailable(format!("no byte of the {kind} came for {} s; send it again", idle.as_secs()))
+}
+
+/// How much of a file is here.
+pub(super) async fn look(app: &App, kind: Sealed, sha256: &str) -> Result<Response, Failure> {
+    check_sha256(sha256).map_err(|_| Error::NotFound(format!("{kind} {sha256}")))?;
+    let no_store = (header::CACHE_CONTROL, "no-store".to_owned());
+    match app.store.find_sealed(kind, sha256).await? {
+        Some(file) if file.erased => Err(erased(kind, sha256).into()),
+        Some(_) => Ok([(COMPLETE, "?1".to_owned()), no_store].into_response()),
+        None => {
+            let offset = app.store.upload_offset(kind, sha256).await?.to_string();
+            let headers = [(OFFSET, offset), (COMPLETE, "?0".to_owned()), no_store];
+            Ok((StatusCode::NO_CONTENT, headers).into_response())
+        }
+    }
+}
+
+/// The first receipt of a sealed file.
+pub(super) async fn first_receipt(app: &App, kind: Sealed, sha256: &str) -> Result<Response, Failure> {
+    let missing = || has_not_come(kind, sha256);
+    check_sha256(sha256).map_err(|_| missing())?;
+    let known = app.store.find_sealed_receipt(kind, sha256).await?.ok_or_else(missing)?;
+    Ok(receipt(known, address(kind, sha256)))
+}
+
+/// A file, if it has come and `actor` may have it.
+pub(super) async fn found(app: &App, actor: &Actor, kind: Sealed, sha256: &str) -> Result<SealedFile, Error> {
+    check_sha256(sha256).map_err(|_| Error::NotFound(format!("{kind} {sha256}")))?;
+    if actor.reach == Reach::Unit {
+        let outfalls = app.store.list_outfalls_of(kind, sha256).await?;
+        let own = app.place.outfalls.iter().any(|o| o.unit == actor.unit && outfalls.contains(&o.code));
+        if !own || actor.unit.is_none() {
+            return Err(has_not_come(kind, sha256));
+        }
+    }
+    let found = app.store.find_sealed(kind, sha256).await?;
+    let file = found.ok_or_else(|| has_not_come(kind, sha256))?;
+    if file.erased { Err(erased(kind, sha256)) } else { Ok(file) }
+}
+
+fn has_not_come(kind: Sealed, sha256: &str) -> Error {
+    Error::NotFound(format!("{kind} {sha256}: has not come"))
+}
