@@ -22,21 +22,14 @@ const ALWAYS: [(HeaderName, &str); 8] = [
     (header::CACHE_CONTROL, "no-store"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (
-        HeaderName::from_static("permissions-policy"),
-        "camera=(self), geolocation=(self), microphone=(self)",
-    ),
+    (HeaderName::from_static("permissions-policy"), "camera=(self), geolocation=(self), microphone=(self)"),
 ];
 
 /// Puts them on every answer of `router`, which must be complete: what is layered around it later goes without. Over
 /// `https` a browser is told to stay with it, for this name and those below; it ignores that for addresses.
-pub(super) fn on_every_answer<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
-    https: bool,
-) -> Router<S> {
-    let stay = move |_: &Response| {
-        https.then(|| HeaderValue::from_static("max-age=31536000; includeSubDomains"))
-    };
+pub(super) fn on_every_answer<S: Clone + Send + Sync + 'static>(router: Router<S>, https: bool) -> Router<S> {
+    let stay =
+        move |_: &Response| https.then(|| HeaderValue::from_static("max-age=31536000; includeSubDomains"));
     ALWAYS
         .into_iter()
         .fold(router, |router, (name, value)| {

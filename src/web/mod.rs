@@ -1,6 +1,7 @@
 //! The whole route table, the handlers per noun, the pages.
 
 mod access;
+mod account;
 pub mod app;
 pub mod assets;
 mod bundles;
@@ -21,6 +22,7 @@ pub mod pages;
 mod people;
 mod photos;
 mod problem;
+mod prove;
 mod reports;
 mod sessions;
 mod timeline;

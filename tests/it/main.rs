@@ -1,6 +1,7 @@
 //! One binary: every test against the real thing through the front door.
 #![cfg(test)]
 
+mod account;
 mod api_again;
 mod api_corrections;
 mod api_description;
@@ -28,6 +29,7 @@ mod document_xlsx;
 mod duty;
 #[path = "../fault/mod.rs"]
 mod fault;
+mod headers;
 mod https;
 mod import;
 mod influx;

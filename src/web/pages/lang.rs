@@ -186,7 +186,7 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 13] = [
+    const MADE: [&str; 14] = [
         "kind.",
         "level.",
         "weather.",
@@ -197,6 +197,7 @@ mod tests {
         "role.",
         "folk.",
         "joining.",
+        "mine.",
         "state.",
         "flag.",
         "take.",
