@@ -11,6 +11,7 @@ mod api_refusals;
 mod api_timeline;
 mod append_only;
 mod arrows;
+mod asvs;
 mod audit;
 mod audit_edits;
 mod backup;
