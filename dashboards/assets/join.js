@@ -19,10 +19,14 @@ function show(invite) {
   form.elements.name.required = form.elements.login.required = invite.purpose === "setup";
   form.elements.password.required = invite.password;
   form.elements.totp_code.required = invite.totp;
-  $("totp_need").textContent = invite.totp ? say("totp_must") : say("totp_may");
-  $("totp_text").textContent = invite.totp_text;
-  $("totp_uri").href = invite.totp_uri;
-  $("qr").replaceChildren(drawing(invite.totp_svg));
+  const offers = Boolean(invite.totp_svg);
+  for (const part of form.querySelectorAll(".offer")) part.hidden = !offers;
+  $("totp_need").textContent = !offers ? say("totp_stays") : invite.totp ? say("totp_must") : say("totp_may");
+  if (offers) {
+    $("totp_text").textContent = invite.totp_text;
+    $("totp_uri").href = invite.totp_uri;
+    $("qr").replaceChildren(drawing(invite.totp_svg));
+  }
   form.hidden = false;
 }
 

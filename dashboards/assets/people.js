@@ -59,8 +59,20 @@ function person(p) {
   }
   if (!p.disabled && p.role === "patrol") {
     buttons.push([say("set_pin"), async () => {
-      const pin = window.prompt(say("pin_prompt", { name: p.name }));
-      if (pin) await ask("PUT", `/api/v1/people/${p.id}/pin`, { pin });
+      $("pin_title").textContent = say("pin_for", { name: p.name });
+      $("set_pin").dataset.id = p.id;
+      $("set_pin").hidden = false;
+      $("set_pin").elements.pin.focus();
+    }]);
+  }
+  if (p.has_totp) {
+    buttons.push([say("drop_totp"), async () => {
+      if (window.confirm(say("drop_totp_sure", { name: p.name }))) await ask("DELETE", `/api/v1/people/${p.id}/totp`);
+    }]);
+  }
+  if (!p.disabled) {
+    buttons.push([say("end"), async () => {
+      if (window.confirm(say("end_sure", { name: p.name }))) await ask("DELETE", `/api/v1/people/${p.id}/sessions`);
     }]);
   }
   buttons.push([p.disabled ? say("enable") : say("disable"), async () => {
@@ -102,6 +114,10 @@ function on(id, work) {
 
 on("add_person", ({ name, role, unit, login }) =>
   ask("POST", "/api/v1/people", { name, role, unit: unit || null, login: login || null }));
+on("set_pin", async ({ pin }) => {
+  await ask("PUT", `/api/v1/people/${$("set_pin").dataset.id}/pin`, { pin });
+  $("set_pin").hidden = true;
+});
 on("add_phone", async ({ name }) => {
   const link = await ask("POST", "/api/v1/phones", { name });
   hand(say("phone_for", { name }), say("phone_hint", { time: time(link.expires_at) }), link.href, link.svg);

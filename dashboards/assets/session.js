@@ -1,5 +1,5 @@
 // The head of every page: who is signed in, the way out, and the session's token in every form that changes something.
-import { session } from "./api.js";
+import { ask, session } from "./api.js";
 
 session().then(({ state, person, csrf }) => {
   const place = document.getElementById("who");
@@ -8,6 +8,12 @@ session().then(({ state, person, csrf }) => {
     own.textContent = person.name;
     place.querySelector("[data-people]").hidden = person.role !== "admin";
     place.hidden = false;
+  }
+  for (const out of document.querySelectorAll("[data-out]")) {
+    out.addEventListener("click", async () => {
+      await ask("DELETE", "/api/v1/session");
+      location.replace("/login");
+    });
   }
   const login = document.getElementById("login");
   if (login) login.hidden = state !== "out";

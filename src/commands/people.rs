@@ -8,7 +8,7 @@ use jijia::clock::Clock;
 use jijia::config::{Config, TlsMode};
 use jijia::error::{Error, Result};
 use jijia::people::{AccountBody, Role, check_account, check_name, check_unit, secret};
-use jijia::store::people::Purpose;
+use jijia::store::people::{Purpose, Secret};
 use jijia::store::{Opener, Store};
 use jijia::web::LINK_LIFETIME;
 
@@ -37,8 +37,13 @@ pub enum PeopleCommand {
         #[arg(long)]
         login: Option<String>,
     },
-    /// Make a link by which a person sets password and second factor, within half an hour.
+    /// Make a link by which a person sets the password, and a second factor where there is none, within half an hour.
     Invite {
+        /// p-03.
+        id: String,
+    },
+    /// Take the second factor away (the phone is lost); the next link sets another.
+    DropTotp {
         /// p-03.
         id: String,
     },
@@ -98,12 +103,13 @@ pub async fn run(command: PeopleCommand, config: &Config) -> Result<()> {
             Ok(())
         }
         PeopleCommand::Invite { id } => invite(&store, config, id).await,
+        PeopleCommand::DropTotp { id } => store.set_secret(id, Secret::NoTotp, by).await,
         PeopleCommand::Disable { id } => switch(&store, id, true).await,
         PeopleCommand::Enable { id } => switch(&store, id, false).await,
         PeopleCommand::Pin { id } => {
             let pin = std::io::read_to_string(std::io::stdin())?;
             secret::check_pin(pin.trim())?;
-            let pin = jijia::store::people::Secret::Pin(secret::hash(pin.trim())?);
+            let pin = Secret::Pin(secret::hash(pin.trim())?);
             store.set_secret(id, pin, by).await
         }
         PeopleCommand::Phone { name } => {
@@ -172,7 +178,7 @@ pub async fn first_admin(config: &Config, store: &Store, address: SocketAddr) ->
     }
     if !config.people.admin_login.is_empty() {
         let password = config.people.admin_password.reveal().to_owned();
-        secret::check_password(&password, &["jijia", &config.people.admin_login])
+        secret::check_password(&password, &[&config.people.admin_login])
             .map_err(|e| e.under("people.admin_password"))?;
         let login = Some(config.people.admin_login.clone());
         let name = config.people.admin_login.clone();

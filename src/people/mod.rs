@@ -1,5 +1,6 @@
 //! People: who may do what, and how they show who they are. Plain functions over plain values; the store keeps them, the
 //! web asks for them.
+#![doc = include_str!("signing-in.md")]
 
 pub mod role;
 pub mod secret;
@@ -122,6 +123,28 @@ mod tests {
     fn body(role: Role) -> AccountBody {
         let login = Some("li.jianguo".to_owned());
         AccountBody { name: "李建国".into(), role, unit: None, login, disabled: false }
+    }
+
+    #[test]
+    fn the_document_says_what_holds() {
+        let document = include_str!("signing-in.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        let (turn, slips, first, longest, patience) = throttle::NUMBERS;
+        for said in [
+            format!("once in {} s, whoever asks", turn.as_secs()),
+            format!("{slips} slips free; after that it waits {} s", first.as_secs()),
+            format!("at most {} s, for whatever account", longest.as_secs()),
+            format!("at most {} s, while strangers", patience.as_secs()),
+            format!("{} to {} characters, any", secret::PASSWORD_MIN, secret::PASSWORD_MAX),
+            format!("fewer than {} letters and digits left", secret::OWN_MIN),
+            format!("a code by chance, {} bits", 8 * secret::TOKEN_BYTES),
+        ] {
+            assert!(document.contains(&said), "{said}");
+        }
+        assert_eq!(secret::GUESSES_MIN, 100_000_000);
+        let (_, list) = document.split_once("words are taken out: ").unwrap();
+        let (list, _) = list.split_once(", the names of").unwrap();
+        let words: Vec<&str> = list.split(' ').map(|w| w.trim_matches('`')).collect();
+        assert_eq!(words, secret::CONTEXT, "the words that no password may lean on");
     }
 
     #[test]

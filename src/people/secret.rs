@@ -9,15 +9,48 @@ use totp_rs::Builder;
 use crate::error::{Error, Result};
 
 /// Shortest password, characters. OWASP ASVS 5.0, 6.2.1 asks for 8 at least.
-const PASSWORD_MIN: usize = 10;
+pub(super) const PASSWORD_MIN: usize = 10;
 /// Longest password, characters (6.2.9 asks for 64 at least).
-const PASSWORD_MAX: usize = 128;
+pub(super) const PASSWORD_MAX: usize = 128;
 /// Guesses that must be needed to find a password; 10⁸ is zxcvbn's mark for "safely unguessable" online (score 3).
-const GUESSES_MIN: u64 = 100_000_000;
+pub(super) const GUESSES_MIN: u64 = 100_000_000;
+/// Words of this service: whoever guesses tries them first. Those of the place and of the person come beside.
+pub(super) const CONTEXT: [&str; 26] = [
+    "jijia",
+    "jijiahu",
+    "xunhu",
+    "xuncha",
+    "guanli",
+    "paikou",
+    "admin",
+    "administrator",
+    "patrol",
+    "supervisor",
+    "liaison",
+    "viewer",
+    "password",
+    "吉家",
+    "吉家湖",
+    "巡护",
+    "巡湖",
+    "巡查",
+    "排口",
+    "管理员",
+    "巡查员",
+    "监管员",
+    "联络员",
+    "责任单位",
+    "联席会议",
+    "密码",
+];
+/// Letters and digits that must be left when those words are taken out.
+pub(super) const OWN_MIN: usize = 6;
+/// Bytes of a name from which on it is such a word: two letters of Chinese, or four of another alphabet.
+const WORD_MIN: usize = 4;
 /// Bytes of a one-time code's secret (RFC 4226, 4: 160 bits recommended).
 const TOTP_BYTES: usize = 20;
 /// Bytes of a token, 256 bits (ASVS 7.2.3 asks for 128).
-const TOKEN_BYTES: usize = 32;
+pub(super) const TOKEN_BYTES: usize = 32;
 
 /// Checks a new password; `known` are words that belong to its person and its place.
 ///
@@ -29,13 +62,23 @@ pub fn check_password(password: &str, known: &[&str]) -> Result<()> {
         let message = format!("has {length} characters; allowed: {PASSWORD_MIN} to {PASSWORD_MAX}, any");
         return Err(Error::invalid("password", message));
     }
-    if zxcvbn::zxcvbn(password, known).guesses() < GUESSES_MIN {
+    let words: Vec<&str> = CONTEXT.iter().chain(known).copied().collect();
+    let own = without(password, &words).chars().filter(|c| c.is_alphanumeric()).count();
+    if own < OWN_MIN || zxcvbn::zxcvbn(password, &words).guesses() < GUESSES_MIN {
         return Err(Error::invalid(
             "password",
             "is one of those that are guessed soon; allowed: for example four words that do not belong together",
         ));
     }
     Ok(())
+}
+
+/// What is left when the words are taken out, the longest first.
+fn without(password: &str, words: &[&str]) -> String {
+    let mut words: Vec<String> =
+        words.iter().filter(|w| w.len() >= WORD_MIN).map(|w| w.to_lowercase()).collect();
+    words.sort_by_key(|w| std::cmp::Reverse(w.len()));
+    words.iter().fold(password.to_lowercase(), |left, word| left.replace(word.as_str(), " "))
 }
 
 /// Checks a new PIN of a shared phone: four to eight digits, not all alike and not in a row.
@@ -156,6 +199,22 @@ mod tests {
         }
         for good in ["correct horse battery", "湖边的鸭子晚上不睡觉", "tuvwyz-91-Kranich"] {
             check_password(good, &["jijiahu"]).unwrap_or_else(|e| panic!("{good}: {e}"));
+        }
+        for bad in [
+            "巡查员吉家湖管理员排口",
+            "Jijiahu-Xunhu-Admin!!",
+            "wang.min wang.min 2026",
+            "荷花街社区荷花街社区2026",
+        ] {
+            let known = ["王敏", "wang.min", "荷花街社区"];
+            assert!(check_password(bad, &known).is_err(), "{bad} is made of words of the place");
+        }
+        // Of any length within the bounds, and of any letters.
+        let by_chance: String =
+            (0..128_u8).map(|n| char::from(b'a' + n.wrapping_mul(n).wrapping_mul(7) % 26)).collect();
+        for (length, good) in [(9, false), (10, true), (64, true), (128, true), (129, false)] {
+            let password: String = by_chance.chars().cycle().skip(3).take(length).collect();
+            assert_eq!(check_password(&password, &[]).is_ok(), good, "{length}: {password}");
         }
         for bad in ["", "123", "1234", "4321", "7777", "12a4", "123456789", "１３５７"] {
             assert!(check_pin(bad).is_err(), "{bad}");

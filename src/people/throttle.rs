@@ -21,6 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Entries kept; beyond, those that hold nobody up are dropped.
 const KEEP: usize = 20_000;
 
+/// What the document of signing in tells.
+#[cfg(test)]
+pub(super) const NUMBERS: (Duration, u32, Duration, Duration, Duration) =
+    (TURN, SLIPS, FIRST_WAIT, LONGEST_WAIT, PATIENCE);
+
 /// Where a try comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::app::App;
 use super::problem::Failure;
+use super::visitor::is_from_elsewhere;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::{Filter, Sighting};
 use crate::people::{Reach, Role, Rule, secret};
@@ -78,6 +79,11 @@ pub(super) struct Guard {
 }
 
 impl Actor {
+    /// Signed in on a shared phone, by PIN.
+    pub(super) fn is_on_phone(&self) -> bool {
+        self.may_name == MayName::Phone
+    }
+
     /// Leaves of a timeline what this one may see.
     ///
     /// # Errors
@@ -187,6 +193,12 @@ async fn enter(app: &App, rule: &Rule, request: &mut Request) -> Result<Option<A
     }
     if by_cookie && !request.method().is_safe() {
         check_csrf(request).await?;
+    }
+    // A link from elsewhere may lead to a page. An export, an original, a name are entries of the log, and are not made by
+    // what another site put into its own page.
+    if by_cookie && !is_page(request) && is_from_elsewhere(request.headers()) {
+        let why = "asked for by a page of another site; open it from a page of this service";
+        return Err(Error::Forbidden(why.into()));
     }
     Ok(Some(actor))
 }

@@ -3,7 +3,7 @@
 
 use axum::{
     extract::{Path, Query},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -52,11 +52,10 @@ pub async fn get_asset(
         (header::ETAG, etag),
         (header::CONTENT_TYPE, content_type(&name).to_owned()),
     ];
-    let nosniff = [(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))];
     if known {
-        return (StatusCode::NOT_MODIFIED, common, nosniff).into_response();
+        return (StatusCode::NOT_MODIFIED, common).into_response();
     }
-    (common, nosniff, file.data.into_owned()).into_response()
+    (common, file.data.into_owned()).into_response()
 }
 
 /// By the ending; only what the folders hold.

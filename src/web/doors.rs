@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::access::{Guard, guard};
 use super::app::App;
 use super::{
-    assets, bundles, compliance, dead_letters, field, health, join, log, observations, outbox, page_routes,
-    people, photos, reports, sessions, timeline, trust, voices, watermark,
+    account, assets, bundles, compliance, dead_letters, field, health, join, log, observations, outbox,
+    page_routes, people, photos, reports, sessions, timeline, trust, voices, watermark,
 };
 use crate::people::Reach::{All, No, Own, Unit};
 use crate::people::{Reach, Rule};
@@ -163,7 +163,10 @@ fn people_api(doors: Doors) -> Doors {
         .api(Rule::Public, routes!(sessions::get_session))
         .api(Rule::Public, routes!(sessions::add_session))
         .api(SIGNED_IN, routes!(sessions::end_session))
-        .api(SIGNED_IN, routes!(sessions::end_sessions))
+        .api(SIGNED_IN, routes!(account::list_sessions))
+        .api(SIGNED_IN, routes!(account::end_sessions))
+        .api(SIGNED_IN, routes!(account::change_password))
+        .api(SIGNED_IN, routes!(account::change_totp))
         .api(Rule::Public, routes!(join::look_at_invite))
         .api(Rule::Public, routes!(join::use_invite))
         .api(Rule::Public, routes!(join::add_device))
@@ -172,6 +175,8 @@ fn people_api(doors: Doors) -> Doors {
         .api(ADMINS, routes!(people::change_person))
         .api(ADMINS, routes!(people::add_invite))
         .api(ADMINS, routes!(people::set_pin))
+        .api(ADMINS, routes!(people::drop_totp))
+        .api(ADMINS, routes!(people::end_sessions))
         .api(SUPERVISORS, routes!(people::get_name))
         .api(ADMINS, routes!(people::list_phones))
         .api(ADMINS, routes!(people::invite_phone))

@@ -2,6 +2,7 @@
 //! stands behind the `#` of the address, where no server and no log sees it; the page sends it.
 
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -9,13 +10,15 @@ use utoipa::ToSchema;
 
 use super::access::{KNOWN, cookie};
 use super::app::{App, Json};
+use super::gate;
 use super::problem::{Failure, Problem};
+use super::prove::{self, Known};
 use super::sessions::{SessionBody, begin, phone_cookie, signed_in};
 use crate::error::{Error, Result};
 use crate::patrol::report::parse_json;
 use crate::people::{AccountBody, Role, check_account, secret};
 use crate::picture;
-use crate::store::people::{Invite, Purpose, Secret};
+use crate::store::people::{Factor, Invite, Purpose, Secret};
 
 /// The code of a link.
 #[derive(Deserialize, ToSchema)]
@@ -36,8 +39,16 @@ pub(super) struct InviteBody {
     role: Role,
     /// A password is to be chosen.
     password: bool,
-    /// The second factor must be set.
+    /// A one-time code must be shown: the second factor is set already, or must be.
     totp: bool,
+    /// A second factor to be set; none where there is one, whose code is asked for.
+    #[serde(flatten)]
+    offer: Option<Offer>,
+}
+
+/// A second factor to be set.
+#[derive(Serialize, ToSchema)]
+struct Offer {
     /// Its secret, to be typed.
     totp_text: String,
     /// What an authenticator app on the same phone opens.
@@ -73,19 +84,31 @@ pub(super) async fn look_at_invite(State(app): State<App>, Json(body): Json) -> 
     let invite = open(&app, &code).await?;
     let role = role(&invite);
     let login = invite.account.as_ref().and_then(|a| a.login.clone());
-    let uri = secret::totp_uri(&invite.totp, login.as_deref().unwrap_or("admin"), &app.place.name);
+    let offer = match keeps_factor(&invite) {
+        true => None,
+        false => Some(offer(&app, &invite.totp, login.as_deref().unwrap_or("admin"))?),
+    };
     let body = InviteBody {
         purpose: invite.purpose.as_str(),
         name: invite.account.as_ref().map(|a| a.name.clone()),
         login,
         role,
         password: invite.purpose != Purpose::Totp,
-        totp: role.needs_totp(),
-        totp_text: secret::totp_text(&invite.totp),
-        totp_svg: picture::code(&uri)?,
-        totp_uri: uri,
+        totp: role.needs_totp() || offer.is_none(),
+        offer,
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
+}
+
+fn offer(app: &App, totp: &[u8], login: &str) -> Result<Offer> {
+    let totp_uri = secret::totp_uri(totp, login, &app.place.name);
+    Ok(Offer { totp_text: secret::totp_text(totp), totp_svg: picture::code(&totp_uri)?, totp_uri })
+}
+
+/// A forgotten password is no way around the second factor: that one stays, and its code is asked for, until the
+/// administrator takes it away.
+fn keeps_factor(invite: &Invite) -> bool {
+    invite.purpose == Purpose::Person && invite.account.as_ref().is_some_and(|a| a.has_totp)
 }
 
 /// A link that is no phone's.
@@ -104,16 +127,16 @@ fn role(invite: &Invite) -> Role {
 /// Uses a link up, and signs in.
 #[utoipa::path(post, path = "/api/v1/invites/use", tag = "people", request_body = JoinBody,
     responses((status = 201, body = SessionBody), (status = 404, body = Problem, description = "Used, too old, or never was"),
-        (status = 409, body = Problem), (status = 422, body = Problem)))]
+        (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub(super) async fn use_invite(
     State(app): State<App>,
-    headers: HeaderMap,
+    parts: Parts,
     Json(body): Json,
 ) -> Result<Response, Failure> {
     let body: JoinBody = parse_json(&body)?;
     let invite = open(&app, &body.code).await?;
-    let totp = totp(&app, &invite, body.totp_code.as_deref())?;
     let password = password(&app, &invite, &body).await?;
+    let totp = totp(&app, &parts, &invite, body.totp_code.as_deref().unwrap_or_default()).await?;
     let account = match (&invite.account, password) {
         (None, Some(password)) => {
             let (name, login) = (body.name.unwrap_or_default(), body.login.or(Some(String::new())));
@@ -128,23 +151,29 @@ pub(super) async fn use_invite(
         }
         (None, None) => return Err(Error::invalid("password", "is missing").into()),
     };
-    let cookies = begin(&app, account, None, cookie(&headers, KNOWN).is_some()).await?;
-    signed_in(&app, &headers, StatusCode::CREATED, cookies).await
+    let known = cookie(&parts.headers, KNOWN).is_some();
+    let cookies = begin(&app, &parts.headers, account, None, known).await?;
+    signed_in(&app, &parts.headers, StatusCode::CREATED, cookies).await
 }
 
-/// The second factor, once it was shown that the app has it.
-fn totp(app: &App, invite: &Invite, code: Option<&str>) -> Result<Option<Vec<u8>>> {
-    let Some(code) = code.filter(|c| !c.trim().is_empty()) else {
+/// The second factor to be set, once it was shown that the app has it; none where the old one stays, whose code was shown.
+async fn totp(app: &App, parts: &Parts, invite: &Invite, code: &str) -> Result<Option<Factor>> {
+    let wrong = || Error::invalid("totp_code", "is not the code of this moment; look at the phone's clock");
+    if let Some(account) = invite.account.as_ref().filter(|_| keeps_factor(invite)) {
+        let source = gate::source(app, parts, Some(&account.id)).await?;
+        app.gate.turn(&account.id, &source).await?;
+        let of = app.store.find_sign_in(&account.id).await?.ok_or_else(wrong)?;
+        return prove::code(app, &Known { of, source }, code).await.map(|()| None).map_err(|_| wrong());
+    }
+    if code.trim().is_empty() {
         if role(invite).needs_totp() {
             return Err(Error::invalid("totp_code", "is missing: six digits of the authenticator app"));
         }
         return Ok(None);
-    };
-    let now = app.store.clock().now().as_second().unsigned_abs();
-    match secret::totp_step(&invite.totp, code.trim(), now) {
-        Some(_) => Ok(Some(invite.totp.clone())),
-        None => Err(Error::invalid("totp_code", "is not the code of this moment; look at the phone's clock")),
     }
+    let now = app.store.clock().now().as_second().unsigned_abs();
+    let step = secret::totp_step(&invite.totp, code.trim(), now).ok_or_else(wrong)?;
+    Ok(Some(Factor { secret: invite.totp.clone(), used: step }))
 }
 
 /// The PHC string of the password, where one is to be chosen.
@@ -154,14 +183,25 @@ async fn password(app: &App, invite: &Invite, body: &JoinBody) -> Result<Option<
     }
     let password = body.password.clone().ok_or_else(|| Error::invalid("password", "is missing"))?;
     let known = invite.account.as_ref();
-    let own = [
-        Some(app.place.name.as_str()),
-        Some("jijia"),
-        known.map(|a| a.name.as_str()).or(body.name.as_deref()),
-        known.and_then(|a| a.login.as_deref()).or(body.login.as_deref()),
-    ];
-    secret::check_password(&password, &own.into_iter().flatten().collect::<Vec<_>>())?;
-    app.gate.slow(move || secret::hash(&password)).await?.map(Some)
+    let name = known.map(|a| a.name.as_str()).or(body.name.as_deref());
+    let login = known.and_then(|a| a.login.as_deref()).or(body.login.as_deref());
+    new_password(app, password, name, login).await.map(Some)
+}
+
+/// The PHC string of a new password, which must not be one that is guessed soon.
+pub(super) async fn new_password(
+    app: &App,
+    password: String,
+    name: Option<&str>,
+    login: Option<&str>,
+) -> Result<String> {
+    let place = &app.place;
+    let mut own = vec![place.name.as_str()];
+    own.extend(place.units.iter().map(|u| u.name.as_str()));
+    own.extend(place.sectors.iter().map(|s| s.name.as_str()));
+    own.extend(name.into_iter().chain(login));
+    secret::check_password(&password, &own)?;
+    app.gate.slow(move || secret::hash(&password)).await?
 }
 
 /// Enrols the phone that sends the code of the QR on the office wall.

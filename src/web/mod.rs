@@ -1,6 +1,7 @@
 //! The whole route table, the handlers per noun, the pages.
 
 mod access;
+mod account;
 pub mod app;
 pub mod assets;
 mod bundles;
@@ -9,6 +10,7 @@ mod dead_letters;
 mod doors;
 pub mod field;
 mod gate;
+mod headers;
 mod health;
 mod join;
 mod listen;
@@ -20,6 +22,7 @@ pub mod pages;
 mod people;
 mod photos;
 mod problem;
+mod prove;
 mod reports;
 mod sealed;
 mod sessions;
@@ -36,7 +39,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::connect_info::Connected;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -67,35 +69,24 @@ pub fn table(app: App) -> Vec<Door> {
 pub fn router(app: App) -> Router {
     let timeout =
         TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, app.settings.request_timeout);
-    let header = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let https = app.settings.https;
     let built = doors::doors(app.clone());
-    Router::new()
+    // Public: what the API is like is no secret, and what it answers is guarded.
+    let description = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", built.api);
+    let policy = SetResponseHeaderLayer::overriding(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(headers::OF_DESCRIPTION),
+    );
+    let router = Router::new()
         .merge(built.quick)
-        // Public: what the API is like is no secret, and what it answers is guarded.
-        .merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", built.api))
+        .merge(Router::from(description).layer(policy))
         .layer(timeout)
         .merge(built.slow)
         .fallback(page_routes::not_found)
         .layer(DefaultBodyLimit::disable())
-        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(header::REFERRER_POLICY, "same-origin"))
-        .layer(header(header::X_FRAME_OPTIONS, "DENY"))
-        .layer(header(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
-        .layer(header(header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
-        .layer(header(
-            header::HeaderName::from_static("permissions-policy"),
-            "camera=(self), geolocation=(self), microphone=()",
-        ))
-        // For names that a public authority vouches for; a browser ignores it for addresses.
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::STRICT_TRANSPORT_SECURITY,
-            move |_: &Response| https.then(|| HeaderValue::from_static("max-age=31536000")),
-        ))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(problem::envelope))
-        .layer(axum::middleware::from_fn_with_state(app.settings.access.open, visitor::only_from_here))
-        .with_state(app)
+        .layer(axum::middleware::from_fn_with_state(app.settings.access.open, visitor::only_from_here));
+    headers::on_every_answer(router, app.settings.https).with_state(app)
 }
 
 /// Serves until `shutdown`; requests under way are finished.

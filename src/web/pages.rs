@@ -34,16 +34,11 @@ use crate::{
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; \
     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// A page as an answer, with the headers that every page carries. `chosen` is the language of `?lang=`, kept in a
+/// A page as an answer, with what it may load. `chosen` is the language of `?lang=`, kept in a
 /// cookie.
 #[must_use]
 pub fn respond(status: StatusCode, html: String, chosen: Option<Lang>) -> Response {
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
+    let headers = [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)];
     let cookie = chosen.map(|lang| [(header::SET_COOKIE, lang.cookie())]);
     match cookie {
         Some(cookie) => (status, headers, cookie, Html(html)).into_response(),

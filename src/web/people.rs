@@ -91,7 +91,8 @@ fn link(app: &App, headers: &HeaderMap, page: &str, code: &str) -> Result<LinkBo
     Ok(LinkBody { svg: picture::code(&href)?, href, expires_at })
 }
 
-/// Makes a link by which a person sets password and second factor, within half an hour. An older one is void.
+/// Makes a link by which a person sets the password, and a second factor where there is none, within half an hour. An
+/// older one is void.
 #[utoipa::path(post, path = "/api/v1/people/{id}/invite", tag = "people", params(("id" = String, Path)),
     responses((status = 201, body = LinkBody), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn add_invite(
@@ -132,6 +133,29 @@ pub(super) async fn set_pin(
     }
     let phc = app.gate.slow(move || secret::hash(&pin)).await??;
     app.store.set_secret(id, Secret::Pin(phc), actor.id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Takes a person's second factor away, whose phone is lost; the next link sets another. Every session ends.
+#[utoipa::path(delete, path = "/api/v1/people/{id}/totp", tag = "people", params(("id" = String, Path)),
+    responses((status = 204, description = "Taken away"), (status = 404, body = Problem)))]
+pub(super) async fn drop_totp(
+    State(app): State<App>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    app.store.set_secret(id, Secret::NoTotp, actor.id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Signs a person out everywhere.
+#[utoipa::path(delete, path = "/api/v1/people/{id}/sessions", tag = "people", params(("id" = String, Path)),
+    responses((status = 204, description = "Every session has ended"), (status = 404, body = Problem)))]
+pub(super) async fn end_sessions(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    app.store.end_sessions(get(&app, &id).await?.id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -11,22 +11,22 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::access::{Actor, KNOWN, PHONE, SESSION, cookie, set_cookie};
+use super::access::{KNOWN, PHONE, SESSION, cookie, set_cookie};
 use super::app::{App, Json};
-use super::gate;
 use super::page_routes;
 use super::pages::sign_in::LoginPage;
 use super::problem::{Failure, Problem};
+use super::prove;
 use crate::error::{Error, Result};
 use crate::patrol::report::parse_json;
 use crate::people::throttle::Source;
 use crate::people::{Account, Role, secret};
-use crate::store::people::{Phone, Purpose, SignIn};
+use crate::store::people::{Phone, Purpose};
 
 /// How long a browser is known, and a phone enrolled: the longest that browsers keep a cookie.
 const YEAR: Duration = Duration::from_secs(400 * 86_400);
 /// A link to set the second factor, for whoever has just shown the password.
-const TOTP_LINK: Duration = Duration::from_secs(600);
+pub(super) const TOTP_LINK: Duration = Duration::from_secs(600);
 
 /// A person as the field app and the pages' heads need them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -207,78 +207,37 @@ async fn sign_in(app: &App, parts: &Parts, body: SignInBody) -> Result<Entered> 
     }
 }
 
-fn wrong() -> Error {
-    Error::Unauthorized("login, password or code is wrong (用户名、密码或验证码不对)".into())
-}
-
 async fn at_desk(app: &App, parts: &Parts, login: &str, password: String, code: &str) -> Result<Entered> {
-    let known = app.store.find_sign_in(login).await?.filter(|k| k.account.login.as_deref() == Some(login));
-    let id = known.as_ref().map(|k| k.account.id.as_str());
-    let source = gate::source(app, parts, id).await?;
-    // A name that nobody has is held back like one that somebody has.
-    let account = id.map_or_else(|| format!("login {login}"), str::to_owned);
-    app.gate.turn(&account, &source).await?;
-    let phc = known.as_ref().and_then(|k| k.password.clone());
-    let right = app.gate.slow(move || secret::verify(&password, phc.as_deref())).await?;
-    let Some(known) = known.filter(|_| right) else {
-        app.gate.outcome(&account, &source, false);
-        return Err(wrong());
-    };
-    if known.totp.is_none() && known.account.role.needs_totp() {
-        app.gate.outcome(&account, &source, true);
+    let known = prove::password(app, parts, login, password).await?;
+    let account = known.of.account.id.clone();
+    if known.of.totp.is_none() && known.of.account.role.needs_totp() {
+        app.gate.outcome(&account, &known.source, true);
         return Ok(Entered::SetTotp(
             app.store.add_invite(Purpose::Totp, Some(account), None, TOTP_LINK).await?,
         ));
     }
-    let right = code_is_right(app, &known, code).await?;
-    app.gate.outcome(&account, &source, right);
-    if !right {
-        return Err(wrong());
-    }
-    begin(app, account, None, matches!(source, Source::Known(_))).await.map(Entered::In)
-}
-
-/// The one-time code, where the account has a second factor; each code once.
-async fn code_is_right(app: &App, known: &SignIn, code: &str) -> Result<bool> {
-    let Some(totp) = &known.totp else { return Ok(true) };
-    let now = app.store.clock().now().as_second().unsigned_abs();
-    match secret::totp_step(totp, code.trim(), now) {
-        Some(step) => app.store.take_totp_step(known.account.id.clone(), step).await,
-        None => Ok(false),
-    }
+    prove::code(app, &known, code).await?;
+    let is_known = matches!(known.source, Source::Known(_));
+    begin(app, &parts.headers, account, None, is_known).await.map(Entered::In)
 }
 
 async fn on_phone(app: &App, parts: &Parts, person: &str, pin: String) -> Result<Entered> {
-    let phone = match cookie(&parts.headers, PHONE) {
-        Some(token) => app.store.find_phone(token).await?,
-        None => None,
-    };
-    let phone = phone.ok_or_else(|| {
-        Error::Unauthorized(
-            "this phone is not enrolled; scan the code in the office (请先扫码登记手机)".into(),
-        )
-    })?;
-    let known = app.store.find_sign_in(person).await?.filter(|k| k.account.role == Role::Patrol);
-    // Its own turn: a flood at the desk's door must not hold up the phone.
-    let (account, source) = (format!("{person} pin"), Source::Known(phone.id.clone()));
-    app.gate.turn(&account, &source).await?;
-    let phc = known.as_ref().and_then(|k| k.pin.clone());
-    let right = app.gate.slow(move || secret::verify(&pin, phc.as_deref())).await?;
-    app.gate.outcome(&account, &source, right && known.is_some());
-    match known.filter(|_| right) {
-        Some(known) => begin(app, known.account.id, Some(phone.id), true).await.map(Entered::In),
-        None => Err(Error::Unauthorized("the PIN is wrong (PIN 不对)".into())),
-    }
+    let (known, phone) = prove::pin(app, parts, person, pin).await?;
+    begin(app, &parts.headers, known.account.id, Some(phone.id), true).await.map(Entered::In)
 }
 
-/// Begins a session, always under a new token; gives its cookies.
+/// Begins a session, always under a new token, and ends the one that was open in this browser; gives its cookies.
 pub(super) async fn begin(
     app: &App,
+    headers: &HeaderMap,
     account: String,
     phone: Option<String>,
     known: bool,
 ) -> Result<Vec<String>> {
     let limits = app.settings.access.session;
+    if let Some(old) = cookie(headers, SESSION) {
+        app.store.end_session(old).await?;
+    }
     let token = app.store.add_session(account.clone(), phone, limits).await?;
     let mut cookies = vec![set_cookie(SESSION, &token, limits.absolute)];
     if !known {
@@ -302,15 +261,8 @@ pub(super) async fn end_session(State(app): State<App>, headers: HeaderMap) -> R
     Ok(signed_out())
 }
 
-/// Signs out everywhere.
-#[utoipa::path(delete, path = "/api/v1/sessions", tag = "people",
-    responses((status = 204, description = "Every session of this account has ended")))]
-pub(super) async fn end_sessions(State(app): State<App>, actor: Actor) -> Result<Response, Failure> {
-    app.store.end_sessions(actor.id).await?;
-    Ok(signed_out())
-}
-
-fn signed_out() -> Response {
+/// Out: the cookie goes, and what the browser has kept.
+pub(super) fn signed_out() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     add_cookies(&mut response, &[set_cookie(SESSION, "", Duration::ZERO)]);
     // What pages a browser has kept is not for the next person at the desk.

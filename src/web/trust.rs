@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use super::app::App;
+use super::headers;
 use super::page_routes::{self, Asked};
 use super::pages::trust::TrustPage;
 use super::problem::Failure;
@@ -74,15 +75,13 @@ pub async fn send_on(
     app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let router = Router::new()
-        .merge(trusted_doors())
-        .fallback(async move |State(app): State<App>, headers: HeaderMap, uri: Uri| {
-            match no_certificate(&app) {
-                Some(why) => why,
-                None => to_https(&headers, &uri, port),
-            }
-        })
-        .with_state(app);
+    let router = Router::new().merge(trusted_doors()).fallback(
+        async move |State(app): State<App>, headers: HeaderMap, uri: Uri| match no_certificate(&app) {
+            Some(why) => why,
+            None => to_https(&headers, &uri, port),
+        },
+    );
+    let router = headers::on_every_answer(router, false).with_state(app);
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await.map_err(Error::from)
 }
 

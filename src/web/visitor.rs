@@ -40,14 +40,19 @@ fn stranger(method: &Method, headers: &HeaderMap, open: bool) -> Option<String> 
     if method.is_safe() {
         return None;
     }
-    let from_elsewhere = |site: &&str| !matches!(*site, "same-origin" | "none");
-    if text(header::HeaderName::from_static("sec-fetch-site")).filter(from_elsewhere).is_some() {
+    if is_from_elsewhere(headers) {
         return Some("sent by a page of another site; allowed: pages of this service".to_owned());
     }
     let origin = text(header::ORIGIN)?;
     let at = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     let own = at.is_some() && at == host;
     (!own).then(|| format!("Origin `{origin}` is another site; allowed: pages of this service"))
+}
+
+/// A browser says that another site's page made it ask: by a link, a form, a picture.
+pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
 }
 
 /// A name of this host, with or without a port.

@@ -1,6 +1,7 @@
 //! One binary: every test against the real thing through the front door.
 #![cfg(test)]
 
+mod account;
 mod acme;
 mod api_again;
 mod api_corrections;
@@ -12,6 +13,7 @@ mod api_timeline;
 mod api_voices;
 mod append_only;
 mod arrows;
+mod asvs;
 mod audit;
 mod audit_edits;
 mod backup;
@@ -30,6 +32,7 @@ mod document_xlsx;
 mod duty;
 #[path = "../fault/mod.rs"]
 mod fault;
+mod headers;
 mod hostile;
 mod https;
 mod import;

@@ -8,7 +8,7 @@ use crate::people::{Browser, add, start};
 use crate::service::{Service, id, jpeg, report, sha256_of, voice, with};
 
 /// An address of the door with every name filled.
-fn target(door: &Door) -> String {
+pub fn target(door: &Door) -> String {
     let sha256 = "ab".repeat(32);
     door.path
         .replace("{sha256}", &sha256)
@@ -18,7 +18,7 @@ fn target(door: &Door) -> String {
         .replace("{index}", "0")
 }
 
-async fn browser(service: &Service, account: &str) -> Browser {
+pub async fn browser(service: &Service, account: &str) -> Browser {
     let limits = service.app.settings.access.session;
     let token = service.app.store.add_session(account.to_owned(), None, limits).await.unwrap();
     Browser::with(&[("__Host-jijia-session", &token)])
@@ -158,4 +158,48 @@ async fn a_patrol_person_sees_and_corrects_what_the_same_person_saw() {
 
 async fn boss_id(boss: &mut Browser, service: &Service) -> String {
     boss.get(service, "/api/v1/session").await.json()["person"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_read_and_fields_set_by_those_they_are_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let name = "欧阳慕白";
+    let (person, _) = add(&service, name, Role::Patrol, None).await;
+    let (admin, _) = add(&service, "boss", Role::Admin, None).await;
+    let mut boss = browser(&service, &admin).await;
+    let mut patrol = browser(&service, &person).await;
+    let body = with(report(1), "/person/id", json!(person));
+    patrol.send(&service, "POST", "/api/v1/reports", &body).await.created();
+    let size = service.log_size().await;
+    let paths =
+        ["/api/v1/timeline".to_owned(), format!("/api/v1/reports/{}", id(1)), format!("/reports/{}", id(1))];
+    for role in Role::ALL {
+        let unit = (role == Role::Unit).then_some("CT");
+        let (account, _) = add(&service, "who", role, unit).await;
+        let mut who = browser(&service, &account).await;
+        let asked = who.get(&service, &format!("/api/v1/people/{person}/name")).await;
+        let may = matches!(role, Role::Supervisor | Role::Admin);
+        assert_eq!(asked.status, if may { 200 } else { 403 }, "{}", role.as_str());
+        assert_eq!(asked.text().contains(name), may, "{}", role.as_str());
+        for path in &paths {
+            let shown = who.get(&service, path).await;
+            assert!(!shown.text().contains(name), "{path} tells {} the name", role.as_str());
+        }
+    }
+    let looks = crate::people::entries(dir.path());
+    let looks = looks.iter().filter(|e| e["type"] == "access" && e["what"] == "name").count();
+    assert_eq!(looks, 2, "each look is an entry");
+    assert!(service.log_size().await > size);
+    // What is not in a form is not set by it.
+    for (field, value) in [("has_totp", json!(true)), ("password", json!("x")), ("id", json!("p-01"))] {
+        let mut body = json!({"name": "李建国", "role": "viewer", "login": "li.jianguo"});
+        body[field] = value;
+        boss.send(&service, "POST", "/api/v1/people", &body).await.problem(422, field);
+    }
+    for (path, value) in [("/by", json!("p-01")), ("/received_at", json!("2026-01-01T00:00:00Z"))] {
+        let body = with(with(report(2), "/person/id", json!(person)), path, value);
+        let answer = patrol.send(&service, "POST", "/api/v1/reports", &body).await;
+        answer.problem(422, path.trim_start_matches('/'));
+    }
 }

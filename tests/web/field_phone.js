@@ -128,7 +128,7 @@ class Phone {
 
   /** Enrols it and, where a person is named, signs in: by requests of a page of the server's, which keep its cookies. */
   async enter(code, person) {
-    await this.page.goto(`${this.base}/livez`);
+    await this.page.goto(`${this.base}/trust`);
     const answers = await this.page.evaluate(async ([known, who, pin]) => {
       const headers = { "Content-Type": "application/json" };
       const post = (path, body) => fetch(path, { method: "POST", headers, body: JSON.stringify(body) });

@@ -82,6 +82,17 @@ async function withoutScript(browser) {
   await context.close();
 }
 
+// The page of the API is a library's: it must work under our policy, without a message of the console.
+async function description(browser) {
+  const page = await browser.newPage();
+  const faults = [];
+  listen(page, `${base}/api/docs/`, faults);
+  await page.goto(`${base}/api/docs/`, { waitUntil: "networkidle" });
+  const shown = await page.waitForSelector(".opblock", { timeout: 10000 }).then(() => true, () => false);
+  say(shown && faults.length === 0, ["the API's description is drawn under its policy", ...faults].join("\n       "));
+  await page.close();
+}
+
 // The first page takes itself anew when the log has grown, and says so when the server is gone.
 async function live(browser) {
   const page = await browser.newPage();
@@ -123,6 +134,7 @@ async function main() {
   await keyboard(browser);
   await withoutScript(browser);
   await live(browser);
+  await description(browser);
   await bring(browser, base, say);
   await verify(browser, base, say, folder && keep);
   await browser.close();

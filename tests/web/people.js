@@ -11,6 +11,7 @@ const { chromium } = require("playwright-core");
 
 const [program, folder] = process.argv.slice(2);
 const PASSWORD = "湖边的鸭子晚上不睡觉";
+const NEW = "drei graue Reiher am Ufer";
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const count = { passed: 0, failed: 0 };
@@ -78,6 +79,29 @@ async function join(page, fields) {
   return secret;
 }
 
+/** The own account: another password, and another session ended. The second factor's code of now was used when it was set. */
+async function own(page, base, secret) {
+  await page.goto(`${base}/account`, { waitUntil: "networkidle" });
+  const hidden = await page.$$eval("input[name=password], input[name=new_password]", (all) => all.map((i) => i.type));
+  say(hidden.length === 4 && hidden.every((type) => type === "password"), "no password is shown as it is typed");
+  const fields = { password: "something else", code: totp(secret, 0), new_password: NEW };
+  for (const [name, value] of Object.entries(fields)) await page.fill(`#change_password [name=${name}]`, value);
+  await page.click("#change_password button");
+  await page.waitForSelector("#wrong:not([hidden])");
+  say((await page.textContent("#wrong")).includes("现在的密码"), "the password as it is must be shown to change it");
+  await page.waitForTimeout(1100);
+  await page.fill("#change_password [name=password]", PASSWORD);
+  const wait = 30000 - (Date.now() % 30000) + 500;
+  await page.waitForTimeout(wait);
+  await page.fill("#change_password [name=code]", totp(secret, 0));
+  await Promise.all([page.waitForNavigation({ waitUntil: "networkidle" }), page.click("#change_password button")]);
+  say((await page.$$("#sessions input")).length === 1, "the password is changed, and one is in here alone");
+  await page.fill("#end_sessions [name=password]", "something else");
+  await page.click("#end_sessions button");
+  await page.waitForSelector("#wrong:not([hidden])");
+  say(page.url() === `${base}/account`, "a session is not ended without the password");
+}
+
 async function run(browser, { link, base }) {
   const faults = [];
   const desk = await browser.newContext({ viewport: { width: 1280, height: 900 } });
@@ -128,8 +152,11 @@ async function run(browser, { link, base }) {
   say((await li.goto(`${base}/people`)).status() === 403, "a supervisor has no way to the people");
   say((await li.goto(`${base}/timeline`)).status() === 200, "and sees the timeline");
 
-  await page.click("#out");
+  await own(page, base, secret);
+  await page.goto(`${base}/timeline`, { waitUntil: "networkidle" });
+  await page.click(".bar [data-out]");
   await page.waitForURL(`${base}/login`);
+  say(true, "the way out stands in the head of every page");
   await page.goto(`${base}/timeline?kind=other`);
   say(page.url() === `${base}/login?next=%2Ftimeline%3Fkind%3Dother`, "signed out, a page leads to the sign-in and back");
   await look(page, "login", faults);
@@ -139,7 +166,7 @@ async function run(browser, { link, base }) {
   await page.click("main button");
   say((await page.textContent("[role=alert]")).length > 5, "a wrong password is said in words");
   await page.waitForTimeout(1100);
-  await page.fill("[name=password]", PASSWORD);
+  await page.fill("[name=password]", NEW);
   await page.fill("[name=code]", totp(secret, 1));
   await Promise.all([page.waitForURL(`${base}/timeline?kind=other`), page.click("main button")]);
   say(true, "with both factors the page that was asked for comes");

@@ -1,6 +1,7 @@
 //! Accounts, and the entries that say what became of them. Sessions and links stand beside.
 
 mod machines;
+mod open;
 mod sessions;
 
 use std::io::Write;
@@ -15,7 +16,8 @@ use crate::evidence::entry::{self, Change, Entry, FORMAT, Payload, Receipt};
 use crate::people::{Account, AccountBody, Role};
 
 pub use machines::{Machine, Phone};
-pub use sessions::{Invite, Limits, Purpose, Session};
+pub use open::Open;
+pub use sessions::{Invite, Limits, Purpose, SESSIONS_MAX, Session};
 
 /// The file with the setup link, in the data directory.
 const SETUP_FILE: &str = "setup-link";
@@ -43,8 +45,19 @@ pub enum Secret {
     Password(String),
     /// PHC string of the PIN.
     Pin(String),
+    /// The second factor.
+    Totp(Factor),
+    /// No second factor any more.
+    NoTotp,
+}
+
+/// A second factor that is set.
+#[derive(Clone, Debug)]
+pub struct Factor {
     /// Secret of one-time codes.
-    Totp(Vec<u8>),
+    pub secret: Vec<u8>,
+    /// The step of the code that showed that the app has it: used up.
+    pub used: u64,
 }
 
 /// What was looked at that is not for everybody's eyes.
@@ -281,8 +294,12 @@ fn set_secret(
             tx.exec("update account set pin = ?2 where id = ?1", (id, phc))?;
             Change::Pin
         }
-        Secret::Totp(secret) => {
-            tx.exec("update account set totp = ?2, totp_used = 0 where id = ?1", (id, secret))?;
+        Secret::Totp(Factor { secret, used }) => {
+            tx.exec("update account set totp = ?2, totp_used = ?3 where id = ?1", (id, secret, used))?;
+            Change::Totp
+        }
+        Secret::NoTotp => {
+            tx.exec("update account set totp = null, totp_used = 0 where id = ?1", (id,))?;
             Change::Totp
         }
     };

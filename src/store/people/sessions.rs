@@ -7,13 +7,17 @@ use rusqlite::params;
 
 use super::machines::{Phone, add_phone};
 use super::{
-    Account, AccountBody, Role, Secret, append_account, is_governed, login_is_free, next_id, set_secret,
+    Account, AccountBody, Factor, Role, Secret, append_account, is_governed, login_is_free, next_id,
+    set_secret,
 };
 use crate::error::{Error, Result};
 use crate::evidence::entry::Change;
 use crate::people::secret;
 use crate::store::tx::Tx;
 use crate::store::{Store, read_error};
+
+/// Sessions of one account at a time.
+pub const SESSIONS_MAX: u32 = 20;
 
 /// How long a session lives.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +76,7 @@ pub struct Invite {
     pub totp: Vec<u8>,
 }
 
-fn ms(duration: Duration) -> i64 {
+pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -96,6 +100,12 @@ impl Store {
                 tx.exec(
                     "insert into session (digest, account, phone, began_ms, seen_ms) values (?1, ?2, ?3, ?4, ?4)",
                     params![digest, account, phone, now],
+                )?;
+                // Whoever signs in once more than that ends the one that was used longest ago.
+                tx.exec(
+                    "delete from session where account = ?1 and digest not in (
+                       select digest from session where account = ?1 order by seen_ms desc, began_ms desc limit ?2)",
+                    (account, SESSIONS_MAX),
                 )
             })
             .await?;
@@ -262,13 +272,13 @@ impl Store {
         code: &str,
         body: AccountBody,
         password: String,
-        totp: Option<Vec<u8>>,
+        totp: Option<Factor>,
     ) -> Result<String> {
         let (digest, now) = (secret::digest(code), self.clock.now());
         self.writer
             .run(move |tx| {
                 take(tx, digest)?;
-                add_admin(tx, body, &password, totp.as_deref(), now)
+                add_admin(tx, body, &password, totp.as_ref(), now)
             })
             .await
     }
@@ -335,7 +345,7 @@ fn add_admin(
     tx: &mut Tx<'_>,
     body: AccountBody,
     password: &str,
-    totp: Option<&[u8]>,
+    totp: Option<&Factor>,
     now: Timestamp,
 ) -> Result<String> {
     if is_governed(tx)? {
@@ -345,8 +355,9 @@ fn add_admin(
     let body = AccountBody { role: Role::Admin, unit: None, disabled: false, ..body };
     login_is_free(tx, &body, &id)?;
     tx.exec(
-        "insert into account (id, name, role, login, password, totp) values (?1, ?2, 'admin', ?3, ?4, ?5)",
-        params![id, body.name, body.login, password, totp],
+        "insert into account (id, name, role, login, password, totp, totp_used)
+         values (?1, ?2, 'admin', ?3, ?4, ?5, ?6)",
+        params![id, body.name, body.login, password, totp.map(|t| &t.secret), totp.map_or(0, |t| t.used)],
     )?;
     append_account(tx, &id, Change::Added, &body, id.clone(), now)?;
     Ok(id)

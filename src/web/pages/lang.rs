@@ -11,6 +11,9 @@ type Catalogue = HashMap<String, String>;
 static ZH: LazyLock<Catalogue> = LazyLock::new(|| parse(include_str!("../../../dashboards/i18n/zh-CN.json")));
 static EN: LazyLock<Catalogue> = LazyLock::new(|| parse(include_str!("../../../dashboards/i18n/en.json")));
 
+/// Keeps a choice; no script reads it.
+const COOKIE: &str = "__Host-jijia-lang";
+
 /// The files are part of the binary and parsed in a test, so they cannot be wrong here.
 fn parse(text: &str) -> Catalogue {
     serde_json::from_str(text).unwrap_or_default()
@@ -27,11 +30,11 @@ pub enum Lang {
 }
 
 impl Lang {
-    /// What the page is asked for in: `?lang=` first, then the cookie `lang`, then Chinese.
+    /// What the page is asked for in: `?lang=` first, then the cookie, then Chinese.
     #[must_use]
     pub fn pick(query: Option<&str>, cookies: Option<&str>) -> Self {
         let cookie = cookies
-            .and_then(|c| c.split(';').filter_map(|p| p.trim().split_once('=')).find(|p| p.0 == "lang"));
+            .and_then(|c| c.split(';').filter_map(|p| p.trim().split_once('=')).find(|p| p.0 == COOKIE));
         match query.or(cookie.map(|p| p.1)) {
             Some("en") => Self::En,
             _ => Self::Zh,
@@ -41,7 +44,7 @@ impl Lang {
     /// The `Set-Cookie` value that keeps a choice made by `?lang=`.
     #[must_use]
     pub fn cookie(self) -> String {
-        format!("lang={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", self.code())
+        format!("{COOKIE}={}; Path=/; Max-Age=31536000; Secure; HttpOnly; SameSite=Lax", self.code())
     }
 
     /// `zh` or `en`, as in `?lang=`.
@@ -183,7 +186,7 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 13] = [
+    const MADE: [&str; 14] = [
         "kind.",
         "level.",
         "weather.",
@@ -194,6 +197,7 @@ mod tests {
         "role.",
         "folk.",
         "joining.",
+        "mine.",
         "state.",
         "flag.",
         "take.",
@@ -251,8 +255,8 @@ mod tests {
     #[test]
     fn the_language_is_the_query_s_then_the_cookie_s() {
         assert_eq!(Lang::pick(None, None), Lang::Zh);
-        assert_eq!(Lang::pick(Some("en"), Some("lang=zh")), Lang::En);
-        assert_eq!(Lang::pick(None, Some("a=b; lang=en")), Lang::En);
+        assert_eq!(Lang::pick(Some("en"), Some("__Host-jijia-lang=zh")), Lang::En);
+        assert_eq!(Lang::pick(None, Some("a=b; __Host-jijia-lang=en")), Lang::En);
         assert_eq!(Lang::pick(Some("xx"), None), Lang::Zh);
     }
 

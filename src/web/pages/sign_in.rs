@@ -38,6 +38,7 @@ struct JoinView<'a> {
 #[template(path = "account.html", config = "dashboards/askama.toml")]
 struct AccountView<'a> {
     shell: Shell<'a>,
+    roles: Vec<(&'static str, &'static str)>,
     words: Vec<(&'static str, &'static str)>,
 }
 
@@ -82,7 +83,8 @@ pub fn join(place: &str, demo: bool, lang: Lang) -> Result<String> {
 /// # Errors
 /// `Internal` if the template fails, which it has no reason to.
 pub fn account(place: &str, demo: bool, lang: Lang) -> Result<String> {
-    render(&AccountView { shell: shell(place, demo, "/account", lang), words: lang.under("role.") })
+    let (roles, words) = (lang.under("role."), lang.under("mine."));
+    render(&AccountView { shell: shell(place, demo, "/account", lang), roles, words })
 }
 
 /// `GET /people`; `units` are code and name.
@@ -120,6 +122,7 @@ mod tests {
         let scripts = [
             ("joining.", include_str!("../../../dashboards/assets/join.js")),
             ("folk.", include_str!("../../../dashboards/assets/people.js")),
+            ("mine.", include_str!("../../../dashboards/assets/account.js")),
         ];
         for (prefix, script) in scripts {
             let said = script.split("say(\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0));
