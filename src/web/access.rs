@@ -203,6 +203,12 @@ async fn enter(app: &App, rule: &Rule, request: &mut Request) -> Result<Option<A
     Ok(Some(actor))
 }
 
+/// Whether the one who asks is told what is wrong with this service: who works at its dashboards, and programs.
+pub(super) async fn may_read_warnings(app: &App, headers: &HeaderMap) -> Result<bool> {
+    let told = |role| matches!(role, Role::Supervisor | Role::Liaison | Role::Admin | Role::Machine);
+    Ok(identify(app, headers).await?.is_some_and(|(actor, _)| told(actor.role)))
+}
+
 /// Whoever shows a token or a cookie that holds; `true` where it was a cookie, which a browser sends by itself.
 async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<(Actor, bool)>> {
     let reach = Reach::No;

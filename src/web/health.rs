@@ -1,10 +1,11 @@
 //! `/livez`: the process answers. `/readyz`: it can take reports, and what an operator should know.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::access::may_read_warnings;
 use super::app::App;
 use super::warnings;
 
@@ -12,8 +13,9 @@ pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// 200 while reports can be taken, 503 with the reason else. Optional parts that are down are said, not fatal.
-pub(super) async fn readyz(State(app): State<App>) -> Response {
+/// 200 while reports can be taken, 503 else; whoever may see the warnings is told the reason. Optional parts that are down
+/// are said, not fatal.
+pub(super) async fn readyz(State(app): State<App>, headers: HeaderMap) -> Response {
     let mut wrong: Vec<String> = Vec::new();
     if app.store.is_broken() {
         wrong.push("store: a commit failed; restart the service and read its log".into());
@@ -24,6 +26,10 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         Vec::new()
     });
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    // A stranger, and one whom the store cannot name, is told no more than a load balancer needs.
+    if !may_read_warnings(&app, &headers).await.unwrap_or(false) {
+        return (status, axum::Json(json!({"ready": wrong.is_empty()}))).into_response();
+    }
     let body = json!({
         "ready": wrong.is_empty(),
         "wrong": wrong,

@@ -66,6 +66,22 @@ async fn every_role_passes_the_doors_of_the_table_and_no_others() {
     assert!(table.len() > 50 && shut > 120);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_hears_whether_it_is_ready_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let said = async |browser: &mut Browser| {
+        browser.send(&service, "GET", "/readyz", &Value::Null).await.json().as_object().unwrap().len()
+    };
+    assert_eq!(said(&mut Browser::default()).await, 1);
+    for (role, all) in
+        [(Role::Viewer, false), (Role::Patrol, false), (Role::Supervisor, true), (Role::Admin, true)]
+    {
+        let account = add(&service, "who", role, None).await.0;
+        assert_eq!(said(&mut browser(&service, &account).await).await > 1, all, "{}", role.as_str());
+    }
+}
+
 /// What is behind each of two units' outfalls, and between persons.
 #[tokio::test(flavor = "multi_thread")]
 async fn things_of_others_are_as_if_there_were_none() {
