@@ -75,8 +75,10 @@ async function begin() {
   window.addEventListener("pagehide", patrol.untrack);
   send.start();
   worker.start();
-  // Before the network goes: a worker that is not installed yet keeps none of them.
-  return Promise.all(Object.values(SCREENS).map((load) => load()));
+  // Before the network goes: a worker that is not installed yet keeps none of them. What does not come now is asked for
+  // again when somebody goes there.
+  const later = Object.values(SCREENS).map((load) => Promise.resolve(load()).catch(() => undefined));
+  return Promise.all(later);
 }
 
 begin().catch((error) => show(h("main", { class: "screen" }, h("h1", {}, "巡湖"), h("p", {}, String(error)))));

@@ -33,6 +33,8 @@ const holder = holderOfTab();
 const moving = new EventTarget();
 const sent = new Map();
 let running = false;
+/** Another tab that has taken the lease over sends now. */
+let hasLease = false;
 let again = false;
 let failures = 0;
 let misses = 0;
@@ -84,7 +86,9 @@ export async function send(how) {
   if (running || (performance.now() < wait.until_ms && (wait.byServer || !hurry))) return;
   running = true;
   move();
-  const renewal = setInterval(() => store.lease(holder, LEASE_MS), LEASE_MS / 4);
+  hasLease = true;
+  const renewLease = async () => { hasLease = await store.lease(holder, LEASE_MS); };
+  const renewal = setInterval(renewLease, LEASE_MS / 4);
   try {
     if (await store.lease(holder, LEASE_MS)) await rounds();
     // Another tab sends, or one that was killed has left its lease.
@@ -125,11 +129,11 @@ export function isHeld({ made }) {
 
 async function round() {
   const items = await store.listOpen();
-  const held = items.filter(isHeld);
-  if (held.length > 0) setTimeout(() => send({ now: true }), UNDO_MS);
-  const due = items.filter((item) => !held.includes(item) && !["sent", "needs"].includes(item.record.state));
+  if (items.some(isHeld)) setTimeout(() => send({ now: true }), UNDO_MS);
+  const due = items.filter((item) => !isHeld(item) && !["sent", "needs"].includes(item.record.state));
   await inLanes(due.map((item) => () => sendRecord(item)));
-  const kept = new Set(held.flatMap((item) => item.photos));
+  // Read again: the records took their time, and who has just saved one may still take it back.
+  const kept = new Set((await store.listOpen()).filter(isHeld).flatMap((item) => item.photos));
   const photos = (await store.listOpenPhotos()).filter((p) => p.state !== "needs" && !kept.has(p.sha256));
   await inLanes(photos.map(({ sha256 }) => () => sendPhoto(sha256)));
 }
@@ -147,7 +151,7 @@ function onward() {
 async function inLanes(sendings) {
   let stopped = null;
   const lane = async () => {
-    while (!stopped && sendings.length > 0) {
+    while (!stopped && hasLease && sendings.length > 0) {
       const sending = sendings.shift();
       try {
         await sending();
@@ -210,6 +214,8 @@ async function refused(error, settle) {
 async function sendPhoto(sha256) {
   const settle = (state) => store.settlePhoto(sha256, state);
   const photo = await store.getPhoto(sha256);
+  // Taken back meanwhile.
+  if (!photo) return;
   const { spoilt = 0 } = photo;
   try {
     const receipt = await upload(photo);
@@ -274,7 +280,8 @@ async function sendPiece(path, bytes, offset, type) {
     const answer = await put("PUT", path, piece);
     if (performance.now() - begun < PIECE_QUICK_MS) piece_bytes = Math.min(2 * piece_bytes, PIECE_BYTES.most);
     if (answer.status === 200 || answer.status === 201) return answer;
-    const next = Number(answer.headers.get("Upload-Offset"));
+    // Without one a newer request has taken this photo over: another tab sends it.
+    const next = answer.headers.has("Upload-Offset") ? Number(answer.headers.get("Upload-Offset")) : NaN;
     if (!(next >= 0 && next <= total)) throw new Unreachable("no offset");
     return { next };
   } catch (error) {

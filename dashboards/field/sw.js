@@ -8,7 +8,7 @@ const PICTURES = "jijia-pictures";
 const PICTURES_MAX = 40;
 // Kept when they are first asked for: large, or wanted by the browser alone.
 const ON_DEMAND = ["/m/jsqr.js", "/m/icon-192.png", "/m/icon-512.png"];
-// Kept as soon as the app stands: the first start does not wait for them.
+// Kept as soon as the app stands: the first start does not wait for them; a newer version comes whole.
 const SOON = ["/m/voice.js"];
 const PREVIEW = /^\/api\/v1\/photos\/[0-9a-f]{64}\/preview$/;
 
@@ -23,7 +23,8 @@ async function keep(cache, path) {
 }
 
 self.addEventListener("install", (event) => {
-  const wanted = Object.keys(FILES).filter((path) => !ON_DEMAND.includes(path) && !SOON.includes(path));
+  const later = self.registration.active ? ON_DEMAND : [...ON_DEMAND, ...SOON];
+  const wanted = Object.keys(FILES).filter((path) => !later.includes(path));
   // All or nothing: a version that is not whole is not installed, and the old one goes on.
   event.waitUntil(caches.open(CACHE).then((cache) => Promise.all(wanted.map((path) => keep(cache, path)))));
 });
@@ -42,7 +43,8 @@ async function sweep() {
 self.addEventListener("activate", (event) => {
   event.waitUntil(sweep().then(() => self.clients.claim()));
   // Nobody waits for these: what does not come now is kept when it is first asked for.
-  caches.open(CACHE).then((cache) => Promise.all(SOON.map((path) => keep(cache, path)))).catch(() => undefined);
+  const soon = caches.open(CACHE).then((cache) => Promise.all(SOON.map((path) => keep(cache, path))));
+  event.waitUntil(soon.catch(() => undefined));
 });
 
 async function fromApp(path) {

@@ -27,14 +27,18 @@ impl Decoder {
         Ok(Self(jobs))
     }
 
-    /// Runs `work` when those before it are done; to its end, even when the caller has gone.
+    /// Runs `work` when those before it are done; once begun to its end, even when the caller has gone.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (done, answer) = oneshot::channel();
-        // The caller may have gone; a send to nobody is nothing.
-        let job = Box::new(move || drop(done.send(work())));
+        let job = Box::new(move || {
+            // Whoever has gone before its turn came waits for nothing; what has come of a photo stays.
+            if !done.is_closed() {
+                drop(done.send(work()));
+            }
+        });
         let gone = || Error::Internal("a photo broke its decoder".into());
         self.0.send(job).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?

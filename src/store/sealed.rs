@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 
 use super::reports::Added;
 use super::tx::Tx;
-use super::uploads::Upload;
 use super::{Store, by_hash, read_error, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::Sealed;
@@ -114,20 +113,6 @@ impl Store {
         match self.find_sealed(kind, sha256_hex).await? {
             Some(file) if file.erased => Err(erased(kind, sha256_hex)),
             _ => Ok(()),
-        }
-    }
-
-    /// What was erased does not come back: nothing of `upload` stays then.
-    pub(super) async fn unless_erased(
-        &self,
-        kind: Sealed,
-        sha256_hex: &str,
-        upload: Upload,
-    ) -> Result<Upload> {
-        match self.check_erased(kind, sha256_hex).await {
-            Ok(()) => Ok(upload),
-            Err(gone @ Error::Gone(_)) => upload.discard().and(Err(gone)),
-            Err(error) => Err(error),
         }
     }
 }

@@ -254,6 +254,20 @@ impl Store {
         Ok(())
     }
 
+    /// What was erased does not come back: nothing of `upload` stays then.
+    pub(super) async fn unless_erased(
+        &self,
+        kind: Sealed,
+        sha256_hex: &str,
+        upload: Upload,
+    ) -> Result<Upload> {
+        match self.check_erased(kind, sha256_hex).await {
+            Ok(()) => Ok(upload),
+            Err(gone @ Error::Gone(_)) => upload.discard().and(Err(gone)),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn part_path(&self, sha256_hex: &str) -> PathBuf {
         self.dir.join("uploads").join(format!("{sha256_hex}.part"))
     }

@@ -181,8 +181,12 @@ impl Acme {
         let pause = pause(pauses, *failures);
         *failures += 1;
         match self.certificate.standing(Timestamp::now()) {
-            Standing::Good => tracing::warn!("the certificate is not renewed: {words}; again in {pause:?}"),
-            _ => tracing::error!("no certificate: {words}; again in {pause:?}"),
+            Standing::Good | Standing::EndsSoon(_) => {
+                tracing::warn!("the certificate is not renewed: {words}; again in {pause:?}");
+            }
+            Standing::None | Standing::Ended(_) => {
+                tracing::error!("no certificate: {words}; again in {pause:?}");
+            }
         }
         self.certificate.failed(words);
         pause

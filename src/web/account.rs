@@ -56,7 +56,10 @@ pub(super) async fn end_sessions(
         prove::pin(&app, &parts, &actor.id, password).await.map_err(prove::not_own)?;
     } else {
         let known = prove::own_password(&app, &parts, &actor, password).await?;
-        app.gate.outcome(&actor.id, &known.source, true);
+        // Where a code belongs to it the password alone must not wipe out wrong codes: they are guesses, too.
+        if known.of.totp.is_none() {
+            app.gate.outcome(&actor.id, &known.source, true);
+        }
     }
     match id {
         None => {

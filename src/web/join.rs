@@ -163,7 +163,11 @@ async fn totp(app: &App, parts: &Parts, invite: &Invite, code: &str) -> Result<O
         let source = gate::source(app, parts, Some(&account.id)).await?;
         app.gate.turn(&account.id, &source).await?;
         let of = app.store.find_sign_in(&account.id).await?.ok_or_else(wrong)?;
-        return prove::code(app, &Known { of, source }, code).await.map(|()| None).map_err(|_| wrong());
+        return match prove::code(app, &Known { of, source }, code).await {
+            Ok(()) => Ok(None),
+            Err(Error::Unauthorized(_)) => Err(wrong()),
+            Err(error) => Err(error),
+        };
     }
     if code.trim().is_empty() {
         if role(invite).needs_totp() {

@@ -303,7 +303,10 @@ async fn report_html(app: &App, actor: &Actor, id: &str, lang: Lang) -> Result<S
         });
     }
     let by_phone = sighting.observed_at + SignedDuration::from_secs(sighting.clock_offset_s.unwrap_or(0));
-    let taken = app.store.read_taken(&sighting.photos).await?;
+    // What an original says is told to those who may see it.
+    let hears = SEES_ORIGINALS.reach(actor.role) != Reach::No;
+    let originals = if hears { &sighting.photos[..] } else { &[] };
+    let taken = app.store.read_taken(originals).await?;
     let apart: Vec<_> = taken.iter().map(|t| t.apart(by_phone, at)).collect();
     let view = ReportPage {
         apart: &apart,
@@ -311,7 +314,7 @@ async fn report_html(app: &App, actor: &Actor, id: &str, lang: Lang) -> Result<S
         place_notice: &app.place.notice,
         report: &report,
         map_svg: &map(&app.place, &marks, Canvas { id: "lake", width: 640, height: 400 }),
-        hears: SEES_ORIGINALS.reach(actor.role) != Reach::No,
+        hears,
     };
     pages::report::report(&view, lang)
 }

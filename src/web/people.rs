@@ -97,9 +97,11 @@ fn link(app: &App, headers: &HeaderMap, page: &str, code: &str) -> Result<LinkBo
     responses((status = 201, body = LinkBody), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn add_invite(
     State(app): State<App>,
+    actor: Actor,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
+    not_own(&actor, &id)?;
     let account = get(&app, &id).await?;
     if account.disabled || account.login.is_none() {
         let why = "has no login, or may not sign in; change that first";
@@ -144,8 +146,17 @@ pub(super) async fn drop_totp(
     actor: Actor,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
+    not_own(&actor, &id)?;
     app.store.set_secret(id, Secret::NoTotp, actor.id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whoever sits at a desk that was left open must not get an administrator's own account by it.
+fn not_own(actor: &Actor, id: &str) -> Result<(), Error> {
+    if actor.id != id {
+        return Ok(());
+    }
+    Err(Error::Conflict("is the own account; allowed: /account, another administrator, or the shell".into()))
 }
 
 /// Signs a person out everywhere.

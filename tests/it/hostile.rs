@@ -12,9 +12,9 @@ use crate::service::{self, Answer, report, sha256_of, with};
 
 const UPLOADS: usize = 200;
 const AT_A_TIME: usize = 8;
-/// Most that the process may ever hold beside the pages of its own program: 256 MB in all, 32 MB of them for the program.
+/// Most that the process may ever hold beside the pages of its own program: 256 MB in all, 34 MB of them for the program.
 /// Its unoptimised form, which is tested here, has 60 MB of such pages.
-const MEMORY_KB: u64 = (256 - 32) * 1024;
+const MEMORY_KB: u64 = (256 - 34) * 1024;
 /// A latitude as text; and as EXIF has it (29/1 24/1 36/1).
 const PLACE: &[u8] = b"29.4100N,113.1200E";
 const PLACE_EXIF: [u32; 6] = [29, 1, 24, 1, 36, 1];

@@ -66,10 +66,12 @@ async function toLookAtAgain(phone, server) {
   assert.match(await page.textContent(".items"), /3号排口 污水直排/);
   await page.goBack();
   await phone.report("other");
-  // Looked at, by this phone: before the server says so.
+  // Looked at, by this phone: before the server says so. Another phone hears of it from the server.
   await page.waitForFunction(() => document.querySelector("#tile-tasks b").textContent === "0");
   const after = await phone.delivered();
   assert.equal(after.items.length, 1);
+  const { outfalls } = await server.json("/api/v1/field");
+  assert.ok(outfalls.find((o) => o.name === "3号排口").looked_at > new Date(Date.now() - DAY_MS).toISOString());
 }
 
 async function madeUp(phone, server) {

@@ -82,7 +82,8 @@ fn zone(value: &Value) -> Option<Offset> {
     let text = text(value)?;
     let sign = if text.starts_with('-') { -1 } else { 1 };
     let (hours, minutes) = text.get(1..)?.split_once(':')?;
-    let seconds = sign * (hours.parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60);
+    let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?);
+    let seconds = sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60);
     Offset::from_seconds(seconds).ok()
 }
 
@@ -145,6 +146,11 @@ mod tests {
             (Tag::OffsetTimeOriginal, ascii("-03:30")),
         ])));
         assert_eq!(offset.at, Some("2026-07-14T11:42:30Z".parse().unwrap()));
+        let far = taken(&mut Cursor::new(photo(vec![
+            (Tag::DateTimeOriginal, ascii("2026:07:14 08:12:30")),
+            (Tag::OffsetTimeOriginal, ascii("+999999:00")),
+        ])));
+        assert_eq!(far.at, Some("2026-07-14T00:12:30Z".parse().unwrap()), "no offset at all");
         let nonsense = taken(&mut Cursor::new(photo(vec![
             (Tag::DateTimeOriginal, ascii("0000:00:00 00:00:00")),
             (Tag::GPSLatitude, rationals([(29, 0), (0, 0), (0, 0)])),

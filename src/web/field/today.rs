@@ -52,7 +52,7 @@ struct Known {
     /// 演示数据: from a demo data directory.
     demo: bool,
     sectors: Vec<Stretch>,
-    outfalls: Vec<Spot>,
+    outfalls: Vec<Outlet>,
     /// Where a patrol must have been.
     waypoints: Vec<Spot>,
     /// The duty windows of today, in the order of the day.
@@ -78,7 +78,7 @@ struct Stretch {
     ring: Vec<[f64; 2]>,
 }
 
-/// An outfall or a waypoint.
+/// Something at a position.
 #[derive(Serialize, ToSchema)]
 struct Spot {
     /// `JJH-PK-0003`.
@@ -89,6 +89,16 @@ struct Spot {
     lng: f64,
     /// WGS-84 degrees north.
     lat: f64,
+}
+
+/// An outfall, and when somebody was there last.
+#[derive(Serialize, ToSchema)]
+struct Outlet {
+    #[serde(flatten)]
+    spot: Spot,
+    /// Newest report of it of any kind, 走过无异常 too.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    looked_at: Option<Timestamp>,
 }
 
 /// A duty window of today.
@@ -193,13 +203,21 @@ pub(in crate::web) async fn get_field(
 
 fn known(app: &App, overview: &Overview, page: Page) -> Known {
     let place = &app.place;
+    let looked = looked(&page);
     let people: &[_] = if overview.demo { &DEMO_PEOPLE } else { &[] };
     Known {
         place: place.name.clone(),
         notice: place.notice.clone(),
         demo: overview.demo,
         sectors: place.sectors.iter().map(stretch).collect(),
-        outfalls: place.outfalls.iter().map(|o| spot(&o.code, &o.name, o.position)).collect(),
+        outfalls: place
+            .outfalls
+            .iter()
+            .map(|o| Outlet {
+                spot: spot(&o.code, &o.name, o.position),
+                looked_at: looked.get(&o.code).copied(),
+            })
+            .collect(),
         waypoints: place.waypoints.iter().map(|w| spot(&w.code, &w.name, w.position)).collect(),
         windows: overview.windows.iter().map(window).collect(),
         weather: WeatherNow {
@@ -214,6 +232,19 @@ fn known(app: &App, overview: &Overview, page: Page) -> Known {
             photo_bytes: app.settings.photos.max_bytes,
         },
     }
+}
+
+/// When each outfall was last looked at, by its code.
+fn looked(page: &Page) -> BTreeMap<String, Timestamp> {
+    let mut newest = BTreeMap::new();
+    for row in &page.rows {
+        let Row::Sighting(s) = row else { continue };
+        if let (Some(outfall), None) = (&s.outfall, &s.withdrawn) {
+            let at = newest.entry(outfall.code.clone()).or_insert(s.observed_at);
+            *at = s.observed_at.max(*at);
+        }
+    }
+    newest
 }
 
 /// The words that the app asks by.
