@@ -110,12 +110,17 @@ impl<'a> Patrols<'a> {
         let walk = Walk { walker, id: new_id(&mut self.rng), sent_together };
         let (mut track, mut waypoints) = (Vec::new(), Vec::new());
         let mut at = start;
-        for sector in sectors {
+        // A stretch on which the phone was dark in a pocket, on most patrols none; not drawn from the chance of the rest.
+        let dark = usize::from(walk.id.as_bytes()[15]) % (3 * count.max(1));
+        for (n, sector) in sectors.iter().enumerate() {
             self.sector(&walk, sector, at);
             waypoints.extend(self.waypoints(walker, sector, at));
             for p in shore_of(self.place, sector).step_by(2).take(6) {
                 at += minutes(14.0 / 6.0);
                 let position = self.position(walker, p, 6.0);
+                if n == dark {
+                    continue;
+                }
                 track.push(Waypoint { at, position, photo: None, code: None, by: None });
             }
         }

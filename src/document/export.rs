@@ -64,7 +64,7 @@ pub(super) async fn add_document(
     let (words, log_size, made) = (timeline.filter_words.clone(), timeline.log_size, path.clone());
     let (place, office, photos, timeline) = (place.clone(), office.clone(), store.clone(), timeline.clone());
     let write = move || {
-        let drawn = TimelinePictures::of(&place, &timeline);
+        let drawn = TimelinePictures::of(&place, &timeline, Vec::new());
         let photo = |sha256: &str| Some(photos.preview_path(sha256)).filter(|p| p.is_file());
         if format == Format::Pdf {
             let brief = Brief::new(&timeline);

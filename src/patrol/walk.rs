@@ -1,6 +1,6 @@
 //! A patrol as it is submitted: one walk with its sectors, waypoints and, best effort, its track.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use super::report::{
 use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
 use crate::evidence::merkle::Hash;
-use crate::lake::Place;
+use crate::lake::{Place, Wgs84, crs};
 
 /// How a waypoint was reached, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -80,6 +80,24 @@ pub struct PatrolBody {
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
+}
+
+/// The field app writes a point down every minute at the latest; after so long without one nobody knows the way.
+const SILENCE: SignedDuration = SignedDuration::from_mins(3);
+
+impl PatrolBody {
+    /// The track in the order of time, WGS-84, broken wherever the phone said nothing for three minutes.
+    #[must_use]
+    pub fn track_pieces(&self) -> Vec<Vec<Wgs84>> {
+        let place = |w: &Waypoint| crs::to_wgs84(w.position.crs, w.position.lng, w.position.lat).ok();
+        let mut points: Vec<(Timestamp, Wgs84)> =
+            self.track.iter().filter_map(|w| Some((w.at, place(w)?))).collect();
+        points.sort_by_key(|(at, _)| *at);
+        points
+            .chunk_by(|(a, _), (b, _)| b.duration_since(*a) <= SILENCE)
+            .map(|piece| piece.iter().map(|(_, at)| *at).collect())
+            .collect()
+    }
 }
 
 /// A patrol that has passed every check.
@@ -188,5 +206,35 @@ fn check_reached(point: &Waypoint, of_waypoints: bool, place: &Place) -> Result<
             Err(Error::invalid("photo", "is missing; reached by photo needs its SHA-256"))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(points: &[(&str, f64)]) -> PatrolBody {
+        let track: Vec<_> = points
+            .iter()
+            .map(|(at, lng)| {
+                serde_json::json!({"at": format!("2026-07-14T00:{at}Z"), "position": {"lng": lng, "lat": 29.4, "crs": "wgs84"}})
+            })
+            .collect();
+        serde_json::from_value(serde_json::json!({
+            "id": Uuid::from_u128(1), "person": {"id": "p-01"}, "sectors": [], "track": track,
+            "started_at": "2026-07-14T00:00:00Z", "ended_at": "2026-07-14T01:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_track_is_broken_where_the_phone_said_nothing() {
+        let lngs = |p: &PatrolBody| -> Vec<Vec<f64>> {
+            p.track_pieces().iter().map(|piece| piece.iter().map(|at| at.lng).collect()).collect()
+        };
+        // Written down out of order, as a phone that thins its track may; three minutes hold, a second more does not.
+        let points = [("10:00", 113.1), ("16:01", 113.3), ("13:00", 113.2), ("16:30", 113.4)];
+        assert_eq!(lngs(&walk(&points)), [vec![113.1, 113.2], vec![113.3, 113.4]]);
+        assert!(lngs(&walk(&[])).is_empty());
     }
 }

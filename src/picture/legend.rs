@@ -1,8 +1,8 @@
 //! The legend: only what the map shows.
 
-use super::map::{outfall_shape, station_shape};
+use super::map::{outfall_shape, station_shape, track_end};
 use super::marks::MapMarks;
-use super::svg::{self, HYACINTH, INK, Pt, SURFACE, Type, esc, text_width};
+use super::svg::{self, HYACINTH, INK, Pt, SURFACE, TRACK, Type, esc, text_width};
 use crate::casework::EvidenceLevel;
 use crate::lake::Place;
 use crate::patrol::ReportKind;
@@ -20,6 +20,7 @@ enum Item {
     Hyacinth,
     Other,
     Patch,
+    Track,
     Station,
     Silent,
 }
@@ -34,6 +35,7 @@ impl Item {
             Self::Sewage => "污水直排",
             Self::Hyacinth => "水葫芦",
             Self::Patch => "水葫芦范围",
+            Self::Track => "轨迹，断处无定位",
             Self::Other => "其他发现",
             Self::Station => "监测点",
             Self::Silent => "离线",
@@ -67,6 +69,13 @@ impl Item {
                 at.x - 9.0,
                 at.y - 6.0
             ),
+            Self::Track => format!(
+                "<path d=\"M{:.1} {:.1}h9m4 0h9\" fill=\"none\" stroke=\"{TRACK}\" stroke-width=\"2\"/>{}{}",
+                at.x - 11.0,
+                at.y,
+                track_end(&Pt { x: at.x - 2.0, ..at }),
+                track_end(&Pt { x: at.x + 2.0, ..at })
+            ),
             Self::Station => station_shape(at, false, self.words(), id),
             Self::Silent => station_shape(at, true, self.words(), id),
         }
@@ -90,6 +99,7 @@ impl Legend {
             (Item::Hyacinth, seen(ReportKind::WaterHyacinth)),
             (Item::Other, seen(ReportKind::Other)),
             (Item::Patch, !marks.patches.is_empty()),
+            (Item::Track, !marks.tracks.is_empty()),
             (Item::Station, !place.stations.is_empty()),
             (Item::Silent, marks.stations.iter().any(|s| s.silent)),
         ];

@@ -11,10 +11,10 @@ use super::marks::{MapMarks, OutfallMark, SectorMark, StationMark};
 use super::names;
 use super::shore::{Run, View, runs};
 use super::svg::{
-    self, HYACINTH, INK, INK_3, LAND, LINE_STRONG, Pt, SHORE, SILENT, SURFACE, Type, WATER, esc,
+    self, HYACINTH, INK, INK_3, LAND, LINE_STRONG, Pt, SHORE, SILENT, SURFACE, TRACK, Type, WATER, esc,
 };
 use crate::casework::EvidenceLevel;
-use crate::lake::Place;
+use crate::lake::{Place, Wgs84};
 use crate::patrol::ReportKind;
 
 /// Pixels kept free at the foot for notice, scale and north.
@@ -52,6 +52,7 @@ pub fn map(place: &Place, marks: &MapMarks, canvas: Canvas) -> String {
     out += &scene.ground();
     out += &scene.patches();
     out += &scene.shore();
+    out += &scene.tracks();
     out += &scene.sightings();
     out += &scene.stations();
     out += &scene.outfalls();
@@ -192,6 +193,20 @@ impl<'a> Scene<'a> {
         out
     }
 
+    /// Each piece with a dot at both ends: where a line stops, the knowledge does.
+    fn tracks(&self) -> String {
+        let piece = |points: &Vec<Wgs84>| {
+            let shown: Vec<Pt> = points.iter().filter_map(|&p| self.view.shown(p)).collect();
+            let ends: String = shown.first().into_iter().chain(shown.last()).map(track_end).collect();
+            let line = svg::polyline(shown.iter().copied());
+            format!(
+                "<path d=\"{line}\" fill=\"none\" stroke=\"{TRACK}\" stroke-width=\"2\" \
+                 stroke-linejoin=\"round\"/>{ends}"
+            )
+        };
+        self.marks.tracks.iter().map(piece).collect()
+    }
+
     fn sightings(&self) -> String {
         let mut out = String::new();
         for s in &self.marks.sightings {
@@ -297,6 +312,11 @@ impl<'a> Scene<'a> {
 fn scale_length(most: f64) -> f64 {
     let ten = 10f64.powf(most.max(1.0).log10().floor());
     [5.0, 2.0].into_iter().map(|k| k * ten).find(|&l| l <= most).unwrap_or(ten)
+}
+
+/// Where a piece of a track begins or ends.
+pub fn track_end(at: &Pt) -> String {
+    format!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{TRACK}\"/>", at.x, at.y)
 }
 
 /// A white square with a drop; hatched with a dash while silent.

@@ -26,6 +26,8 @@ pub struct MapMarks {
     pub sightings: Vec<SightingMark>,
     /// Hyacinth with an outline.
     pub patches: Vec<HyacinthPatch>,
+    /// A patrol's way in pieces; between two of them nothing is known and nothing is drawn.
+    pub tracks: Vec<Vec<Wgs84>>,
 }
 
 /// A sector's state.

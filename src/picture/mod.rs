@@ -23,7 +23,7 @@ mod watermark;
 use jiff::Timestamp;
 
 use crate::evidence::timeline::{Row, Timeline};
-use crate::lake::Place;
+use crate::lake::{Place, Wgs84};
 use crate::patrol::ReportKind;
 
 pub use chart::{Chart, chart, chart_height};
@@ -57,9 +57,9 @@ pub struct TimelinePictures {
 const MAX_PANELS: usize = 4;
 
 impl TimelinePictures {
-    /// Draws them. The chart runs over the filter's period, or from the first row to the cut-off.
+    /// Draws them, with the pieces of one patrol's way. The chart runs over the filter's period, or from the first row to the cut-off.
     #[must_use]
-    pub fn of(place: &Place, timeline: &Timeline) -> Self {
+    pub fn of(place: &Place, timeline: &Timeline, tracks: Vec<Vec<Wgs84>>) -> Self {
         let canvas = |id, height| Canvas { id, width: 640, height };
         let shown = |row: &Row| match row {
             Row::Sighting(s) if s.kind != ReportKind::NothingFound && s.withdrawn.is_none() => {
@@ -79,7 +79,11 @@ impl TimelinePictures {
             omitted: timeline.series.len() - series.len(),
         };
         Self {
-            map_svg: map(place, &MapMarks::of(timeline), canvas("map", map_height(place, 640))),
+            map_svg: map(
+                place,
+                &MapMarks { tracks, ..MapMarks::of(timeline) },
+                canvas("map", map_height(place, 640)),
+            ),
             chart_svg: chart(&drawn, canvas("chart", chart_height(series.len()))),
         }
     }

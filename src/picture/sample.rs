@@ -121,6 +121,10 @@ pub fn marks() -> MapMarks {
             outline: Polygon::new(LineString::new(patch), vec![]),
             words: "水葫芦 1,240 m²".into(),
         }],
+        tracks: vec![
+            (0..12).map(|i| position(20.0 + f64::from(i) * 3.0, 0.98)).collect(),
+            (0..9).map(|i| position(70.0 + f64::from(i) * 3.0, 0.97)).collect(),
+        ],
     }
 }
 

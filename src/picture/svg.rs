@@ -14,6 +14,7 @@ pub const LAND: &str = "#f5f5f0";
 pub const WATER: &str = "#d9e7f0";
 pub const SHORE: &str = "#3f6f93";
 pub const HYACINTH: &str = "#5d6a1a";
+pub const TRACK: &str = "#7a4a86";
 pub const RAIN: &str = "#6b7f94";
 pub const SILENT: &str = "#e3e7ec";
 

@@ -41,6 +41,22 @@ fn walk((sector, person, from, to, lag, patrol): WalkRow) -> Walk {
 const OVERLAPPING: &str = "p.started_ms between $1 - 86400000 and $2 and p.ended_ms >= $1";
 
 impl Store {
+    /// A patrol as it was submitted, without name and note; `None` for one that is not here or was erased.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn find_patrol(&self, id: Uuid) -> Result<Option<PatrolBody>> {
+        let body: Option<Vec<u8>> = sqlx::query_scalar(
+            "select r.body from patrol p join payload r on r.entry = p.entry and r.name = 'record' where p.id = $1",
+        )
+        .bind(id.as_bytes().to_vec())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(read_error)?;
+        let read = |body: Vec<u8>| serde_json::from_slice(&body);
+        body.map(read).transpose().map_err(|e| Error::Internal(format!("a stored patrol does not read: {e}")))
+    }
+
     /// Every sector in every window of the filter's days: who was due, who walked, what was reached.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, A
 pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No]);
 const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
 // Why somebody was excused (病假) is not for everybody who may read.
-const DUTY: Rule = /*                           */ roles([No, All, All, No, All, No, No]);
+pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No]);
 const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All]);
 const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No]);
 const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All]);

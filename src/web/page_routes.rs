@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::access::Actor;
 use super::app::App;
 use super::compliance;
-use super::doors::SEES_ORIGINALS;
+use super::doors::{DUTY, SEES_ORIGINALS};
 use super::pages::lang::Lang;
 use super::pages::patrols::PatrolsPage;
 use super::pages::query::{DutyQuery, Order, TimelineQuery};
@@ -172,6 +172,7 @@ fn overview_marks(view: &Overview) -> MapMarks {
         stations: stations.collect(),
         sightings: sightings.collect(),
         patches: patches(view.feed.iter().filter(|s| s.withdrawn.is_none())),
+        tracks: Vec::new(),
     }
 }
 
@@ -203,7 +204,14 @@ async fn timeline_html(app: &App, actor: &Actor, query: &TimelineQuery, lang: La
     actor.narrow(&mut filter)?;
     let max_rows = app.settings.office.max_rows;
     let mut timeline = app.store.get_timeline(&filter, &app.place, &app.rules, max_rows).await?;
-    let drawn = TimelinePictures::of(&app.place, &timeline);
+    // Where somebody walked is told to those who judge it.
+    let patrol = filter.patrol.filter(|_| DUTY.reach(actor.role) != Reach::No);
+    let walk = match patrol {
+        Some(id) => app.store.find_patrol(id).await?,
+        None => None,
+    };
+    let tracks = walk.map(|walk| walk.track_pieces()).unwrap_or_default();
+    let drawn = TimelinePictures::of(&app.place, &timeline, tracks);
     let order = query.order()?;
     if order == Order::NewestFirst {
         timeline.rows.reverse();

@@ -12,7 +12,7 @@ use crate::sample::{Sample, sample};
 use jijia::lake::load::embedded;
 
 fn rendered(sample: &Sample) -> Vec<u8> {
-    let pictures = TimelinePictures::of(&embedded(), &sample.timeline);
+    let pictures = TimelinePictures::of(&embedded(), &sample.timeline, Vec::new());
     let photo = |sha256: &str| sample.photos.get(sha256).cloned();
     let pictures =
         PdfPictures { map_svg: Some(&pictures.map_svg), chart_svg: Some(&pictures.chart_svg), photo: &photo };
@@ -120,7 +120,7 @@ fn a_job_is_rendered_as_the_command_does() {
     }
     let output = folder.path().join("brief.pdf");
     let photo = |sha256: &str| Some(folder.path().join(sha256)).filter(|p| p.exists());
-    let pictures = TimelinePictures::of(&embedded(), &sample.timeline);
+    let pictures = TimelinePictures::of(&embedded(), &sample.timeline, Vec::new());
     let drawn = (Some(pictures.map_svg), Some(pictures.chart_svg));
     let brief = Brief::new(&sample.timeline);
     let job = PdfJob::new(&brief, &sample.timeline, drawn, &photo, None, output.clone());

@@ -172,6 +172,28 @@ async fn a_patrol_person_sees_and_corrects_what_the_same_person_saw() {
     patrol.send(&service, "POST", &path(3), &withdraw).await.created();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_is_drawn_for_those_who_judge_it_and_its_gap_stays_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let (person, _) = add(&service, "li", Role::Patrol, None).await;
+    let now = service.app.store.clock().now();
+    let at = |minutes: i64| (now - jiff::SignedDuration::from_mins(60 - minutes)).to_string();
+    let point = |minutes, lng: f64| json!({"at": at(minutes), "position": {"lng": lng, "lat": 29.4, "crs": "wgs84", "accuracy_m": 6}});
+    let track = [point(1, 113.112), point(2, 113.1121), point(9, 113.1123), point(10, 113.1124)];
+    let patrol = json!({"id": id(7), "person": {"id": person}, "started_at": at(0), "ended_at": at(20),
+        "sectors": ["JJH-AD-01"], "track": track});
+    browser(&service, &person).await.send(&service, "POST", "/api/v1/patrols", &patrol).await.created();
+    for (role, sees) in [(Role::Supervisor, true), (Role::Liaison, true), (Role::Viewer, false)] {
+        let (account, _) = add(&service, "who", role, None).await;
+        let page =
+            browser(&service, &account).await.get(&service, &format!("/timeline?patrol={}", id(7))).await;
+        assert_eq!(page.status, 200);
+        let pieces = page.text().matches("stroke=\"#7a4a86\" stroke-width=\"2\" stroke-linejoin").count();
+        assert_eq!(pieces, if sees { 2 } else { 0 }, "{}", role.as_str());
+    }
+}
+
 async fn boss_id(boss: &mut Browser, service: &Service) -> String {
     boss.get(service, "/api/v1/session").await.json()["person"]["id"].as_str().unwrap().to_owned()
 }

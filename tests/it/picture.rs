@@ -28,7 +28,7 @@ fn assert_safe(svg: &str, id: &str, role: &str) {
 
 #[test]
 fn the_pictures_of_a_timeline() {
-    let drawn = TimelinePictures::of(&embedded(), &sample().timeline);
+    let drawn = TimelinePictures::of(&embedded(), &sample().timeline, Vec::new());
     assert_safe(&drawn.map_svg, "map", "img");
     assert_safe(&drawn.chart_svg, "chart", "img");
     assert!(drawn.map_svg.contains("示意"), "the notice of a place not surveyed");
