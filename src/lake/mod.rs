@@ -6,7 +6,7 @@ pub mod grid;
 pub mod load;
 pub mod plane;
 
-use geo::{MultiPolygon, Polygon};
+use geo::{Distance, Geodesic, MultiPolygon, Point, Polygon};
 use jiff::civil;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,14 @@ pub struct Wgs84 {
     pub lng: f64,
     /// Degrees north.
     pub lat: f64,
+}
+
+impl Wgs84 {
+    /// Length of the geodesic between the two, metres.
+    #[must_use]
+    pub fn distance_m(self, other: Self) -> f64 {
+        Geodesic.distance(Point::new(self.lng, self.lat), Point::new(other.lng, other.lat))
+    }
 }
 
 /// The reference system a position was given in.

@@ -82,11 +82,13 @@ pub struct PatrolBody {
     pub note: Option<String>,
 }
 
-/// The field app writes a point down every minute at the latest; after so long without one nobody knows the way.
+/// The field app writes a point down every 25 m, and every minute at the latest. After so long without one, or so far from
+/// the one before (metres), nobody knows the way.
 const SILENCE: SignedDuration = SignedDuration::from_mins(3);
+const FAR_M: f64 = 150.0;
 
 impl PatrolBody {
-    /// The track in the order of time, WGS-84, broken wherever the phone said nothing for three minutes.
+    /// The track in the order of time, WGS-84, broken where the phone said nothing for three minutes or 150 metres.
     #[must_use]
     pub fn track_pieces(&self) -> Vec<Vec<Wgs84>> {
         let place = |w: &Waypoint| crs::to_wgs84(w.position.crs, w.position.lng, w.position.lat).ok();
@@ -94,7 +96,7 @@ impl PatrolBody {
             self.track.iter().filter_map(|w| Some((w.at, place(w)?))).collect();
         points.sort_by_key(|(at, _)| *at);
         points
-            .chunk_by(|(a, _), (b, _)| b.duration_since(*a) <= SILENCE)
+            .chunk_by(|(a, from), (b, to)| b.duration_since(*a) <= SILENCE && from.distance_m(*to) <= FAR_M)
             .map(|piece| piece.iter().map(|(_, at)| *at).collect())
             .collect()
     }
@@ -233,8 +235,11 @@ mod tests {
             p.track_pieces().iter().map(|piece| piece.iter().map(|at| at.lng).collect()).collect()
         };
         // Written down out of order, as a phone that thins its track may; three minutes hold, a second more does not.
-        let points = [("10:00", 113.1), ("16:01", 113.3), ("13:00", 113.2), ("16:30", 113.4)];
-        assert_eq!(lngs(&walk(&points)), [vec![113.1, 113.2], vec![113.3, 113.4]]);
+        let points = [("10:00", 113.1), ("16:01", 113.1002), ("13:00", 113.1001), ("16:30", 113.1003)];
+        assert_eq!(lngs(&walk(&points)), [vec![113.1, 113.1001], vec![113.1002, 113.1003]]);
+        // 0.0015° of longitude are 146 m here, 0.0016° are 155 m.
+        assert_eq!(lngs(&walk(&[("10:00", 113.1), ("10:30", 113.1015)])), [vec![113.1, 113.1015]]);
+        assert_eq!(lngs(&walk(&[("10:00", 113.1), ("10:30", 113.1016)])), [[113.1], [113.1016]]);
         assert!(lngs(&walk(&[])).is_empty());
     }
 }

@@ -4,7 +4,6 @@
 use std::io::{BufRead, Seek};
 
 use exif::{In, Rational, Tag, Value};
-use geo::{Distance, Geodesic, Point};
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
@@ -50,10 +49,9 @@ impl Taken {
     /// Compares with what a report says: seen when, by the phone's clock, and where.
     #[must_use]
     pub fn apart(&self, seen: Timestamp, position: Option<Wgs84>) -> Apart {
-        let point = |at: Wgs84| Point::new(at.lng, at.lat);
         Apart {
             time: self.at.map(|at| seen.duration_since(at)),
-            distance_m: self.position.zip(position).map(|(a, b)| Geodesic.distance(point(a), point(b))),
+            distance_m: self.position.zip(position).map(|(a, b)| a.distance_m(b)),
         }
     }
 }

@@ -98,6 +98,7 @@ struct Outlet {
     spot: Spot,
     /// Newest report of it of any kind, 走过无异常 too.
     #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     looked_at: Option<Timestamp>,
 }
 
