@@ -13,7 +13,7 @@ const REPORTS = process.env.JIJIA_LONG ? 200 : 24;
  * Sent for each byte that had to be. A seventh of it is the browser's own: it sends a request again by itself when the
  * answer is torn on a connection that had been used before. Of few reports chance makes more or less.
  */
-const MOST = process.env.JIJIA_LONG ? 1.3 : 1.5;
+const MOST = process.env.JIJIA_LONG ? 1.3 : 1.6;
 const MINUTE_MS = 60000;
 const READY_MS = 3000;
 
