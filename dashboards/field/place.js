@@ -105,7 +105,7 @@ export function sameHere(at, accuracy_m, kind) {
 /** Outfalls whose newest sighting is sewage of the last days, not of today, and at which nobody has looked since. */
 export function revisits(now) {
   return known.outfalls.map((spot) => ({ spot, earlier: known.sightings.find((s) => s.outfall === spot.code) }))
-    .filter(({ earlier }) => {
+    .filter(({ spot, earlier }) => {
       if (earlier && spot.looked_at && Date.parse(spot.looked_at) > Date.parse(earlier.observed_at)) return false;
       const days = earlier && earlier.kind === "sewage_outflow" ? daysBetween(Date.parse(earlier.observed_at), now) : 0;
       return days > 0 && days <= REVISIT_DAYS;
