@@ -1,11 +1,13 @@
 // Every script and style of dashboards/ against the oldest browsers we serve, Chrome 90 and Safari 15 (iOS 15.0):
 //   node syntax.js
-// Scripts are parsed, and refused for syntax and calls that those browsers lack; styles go through stylelint and a list
-// of what it misses. A word in ALLOWED stands behind a test in the script itself.
+// Scripts are parsed, and refused for syntax and calls that those browsers lack, and for names that nobody declares;
+// styles go through stylelint and a list of what it misses. A word in ALLOWED stands behind a test in the script itself.
 "use strict";
 const fs = require("fs");
 const path = require("path");
 const acorn = require("acorn");
+const scope = require("eslint-scope");
+const browsers = require("globals");
 const { pathToFileURL } = require("url");
 
 const ROOT = path.join(__dirname, "../../dashboards");
@@ -91,14 +93,25 @@ function checkText(file, node) {
   if (["paste", "copy", "cut", "beforeinput"].includes(heard)) fault(file, at, `nothing stands in the way of: ${heard}`);
 }
 
+/** A name that is neither declared, nor imported, nor a browser's: the line throws when it is reached. */
+function checkNames(file, tree) {
+  const known = { ...browsers.browser, ...browsers.es2021, ...(path.basename(file) === "sw.js" ? { ...browsers.serviceworker, FILES: false } : {}) };
+  const { globalScope } = scope.analyze(tree, { ecmaVersion: 2022, sourceType: "module" });
+  for (const { identifier } of globalScope.through) {
+    if (!(identifier.name in known)) fault(file, identifier.loc.start.line, `${identifier.name} is not defined`);
+  }
+}
+
 function checkScript(file) {
-  const options = { ecmaVersion: 2022, sourceType: "module", locations: true, allowAwaitOutsideFunction: false };
+  const options = { ecmaVersion: 2022, sourceType: "module", locations: true, ranges: true, allowAwaitOutsideFunction: false };
   try {
     const tree = acorn.parse(fs.readFileSync(file, "utf8"), options);
+    const own = !LIBRARY.includes(path.basename(file)) && !file.includes("/vendor/");
     for (const node of nodes(tree)) {
       checkNode(file, node);
-      if (!LIBRARY.includes(path.basename(file)) && !file.includes("/vendor/")) checkText(file, node);
+      if (own) checkText(file, node);
     }
+    if (own) checkNames(file, tree);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     fault(file, error.loc ? error.loc.line : 0, error.message);
@@ -118,14 +131,15 @@ async function checkStyles(all) {
 }
 
 /** The checks themselves: what must be refused is refused. */
-function proves(text) {
+function proves(text, names) {
   const before = faults.length;
   const file = path.join(ROOT, "proof.js");
-  const tree = acorn.parse(text, { ecmaVersion: 2022, sourceType: "module", locations: true });
+  const tree = acorn.parse(text, { ecmaVersion: 2022, sourceType: "module", locations: true, ranges: true });
   for (const node of nodes(tree)) {
     checkNode(file, node);
     checkText(file, node);
   }
+  if (names) checkNames(file, tree);
   return faults.splice(before).length > 0;
 }
 
@@ -136,12 +150,14 @@ async function main() {
     "eval(text)", "new Function(text)", "window.addEventListener('message', f)", "input.addEventListener('paste', f)"];
   for (const text of bad) if (!proves(text)) faults.push(`the check lets through: ${text}`);
   for (const text of ["const at = 1; f(at)", "a.b.timeout", "el.textContent = text", "file.write(text)"]) if (proves(text)) faults.push(`the check refuses: ${text}`);
+  if (!proves("list.filter(({ earlier }) => spot && earlier); const list = []", true)) faults.push("a name that is nobody's is let through");
+  if (proves("const list = [document]; list.filter(({ title }) => title)", true)) faults.push("names of browsers are refused");
   const scripts = [...files(ROOT, ".js")];
   scripts.forEach(checkScript);
   const styles = [...files(ROOT, ".css")];
   await checkStyles(styles);
   faults.forEach((line) => console.log(`FAIL ${line}`));
-  const checked = bad.length + 4 + scripts.length + styles.length;
+  const checked = bad.length + 6 + scripts.length + styles.length;
   console.log(`${checked - Math.min(faults.length, checked)} passed, ${faults.length} failed, 0 skipped`);
   process.exit(faults.length === 0 ? 0 : 1);
 }
