@@ -1,7 +1,7 @@
 //! The legend: only what the map shows.
 
-use super::map::{outfall_shape, station_shape, track_end};
 use super::marks::MapMarks;
+use super::signs::{outfall_shape, station_shape, track_end};
 use super::svg::{self, HYACINTH, INK, Pt, SURFACE, TRACK, Type, esc, text_width};
 use crate::casework::EvidenceLevel;
 use crate::lake::Place;

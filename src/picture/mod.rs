@@ -17,6 +17,7 @@ mod png;
 #[cfg(test)]
 pub(crate) mod sample;
 mod shore;
+mod signs;
 mod svg;
 mod watermark;
 

@@ -203,10 +203,9 @@ async fn enter(app: &App, rule: &Rule, request: &mut Request) -> Result<Option<A
     Ok(Some(actor))
 }
 
-/// Whether the one who asks is told what is wrong with this service: who works at its dashboards, and programs.
-pub(super) async fn may_read_warnings(app: &App, headers: &HeaderMap) -> Result<bool> {
-    let told = |role| matches!(role, Role::Supervisor | Role::Liaison | Role::Admin | Role::Machine);
-    Ok(identify(app, headers).await?.is_some_and(|(actor, _)| told(actor.role)))
+/// Whether a rule lets the one pass who asks at a public door.
+pub(super) async fn is_let(app: &App, rule: &Rule, headers: &HeaderMap) -> Result<bool> {
+    Ok(identify(app, headers).await?.is_some_and(|(actor, _)| rule.reach(actor.role) != Reach::No))
 }
 
 /// Whoever shows a token or a cookie that holds; `true` where it was a cookie, which a browser sends by itself.

@@ -76,6 +76,8 @@ pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, Al
 const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
 // Why somebody was excused (病假) is not for everybody who may read.
 pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No]);
+/// Not a door: who hears at `/readyz` what is wrong, and not only that something is.
+pub(super) const TOLD: Rule = /*                */ roles([No, All, All, No, All, No, All]);
 const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All]);
 const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No]);
 const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All]);

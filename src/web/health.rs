@@ -5,8 +5,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::access::may_read_warnings;
+use super::access::is_let;
 use super::app::App;
+use super::doors::TOLD;
 use super::warnings;
 
 pub(super) async fn livez() -> &'static str {
@@ -27,7 +28,7 @@ pub(super) async fn readyz(State(app): State<App>, headers: HeaderMap) -> Respon
     });
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     // A stranger, and one whom the store cannot name, is told no more than a load balancer needs.
-    if !may_read_warnings(&app, &headers).await.unwrap_or(false) {
+    if !is_let(&app, &TOLD, &headers).await.unwrap_or(false) {
         return (status, axum::Json(json!({"ready": wrong.is_empty()}))).into_response();
     }
     let body = json!({

@@ -1,6 +1,7 @@
 //! The pages: each takes a plain model and gives HTML. Words are the catalogue's (`dashboards/i18n`), layout is the
 //! template's (`dashboards/templates`), judgements are the model's. No handler and no query here.
 
+pub mod cut;
 pub mod import;
 pub mod lang;
 pub mod overview;

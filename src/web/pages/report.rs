@@ -111,7 +111,7 @@ fn times(s: &Sighting, lang: Lang) -> String {
     }
 }
 
-/// `照片自带信息：时间相差 2 分钟，位置相差 35 米`; nothing for a photo that says nothing.
+/// `时间 2 分钟，位置 35 米`; nothing for a photo that says nothing.
 fn apart_words(apart: Apart, lang: Lang) -> Option<String> {
     let time = apart.time.map(|t| {
         let minutes = t.as_secs().unsigned_abs() / 60;
