@@ -29,10 +29,6 @@ use crate::store::Store;
 use crate::tls::server::Certificate;
 use crate::water::intake::MqttStatus;
 
-/// Most bytes of a refused body that are still read, and how long.
-const DISCARD_MAX: usize = 128 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(20);
-
 /// The service as the handlers see it. No handler keeps state of its own.
 #[derive(Clone)]
 pub struct App {
@@ -128,13 +124,7 @@ impl FromRequest<App> for Json {
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let encoding = plain_encoding(request.headers());
         let mut pieces = request.into_body().into_data_stream();
-        match read(&mut pieces, encoding, app.settings.max_body_bytes).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) => {
-                discard(pieces).await;
-                Err(error.into())
-            }
-        }
+        Ok(Self(read(&mut pieces, encoding, app.settings.max_body_bytes).await?))
     }
 }
 
@@ -149,22 +139,6 @@ async fn read(pieces: &mut BodyDataStream, encoding: Result<()>, limit: usize) -
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes.freeze())
-}
-
-/// Reads on, and keeps nothing, so that a client that is still sending hears the answer: a connection closed over
-/// unread bytes is reset, and the answer is lost on the way. Nobody is heard out for ever.
-pub(super) async fn discard(mut pieces: BodyDataStream) {
-    let mut left = DISCARD_MAX;
-    let read = async {
-        while let Some(Ok(piece)) = pieces.next().await {
-            left = left.saturating_sub(piece.len());
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    // Too slow: then the answer goes out all the same.
-    let _ = tokio::time::timeout(DISCARD_TIME, read).await;
 }
 
 /// A compressed body could unfold to anything; nothing here is large enough to need one.

@@ -12,6 +12,7 @@ pub mod field;
 mod gate;
 mod headers;
 mod health;
+mod hear;
 mod join;
 mod listen;
 mod log;
@@ -85,7 +86,8 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(problem::envelope))
-        .layer(axum::middleware::from_fn_with_state(app.settings.access.open, visitor::only_from_here));
+        .layer(axum::middleware::from_fn_with_state(app.settings.access.open, visitor::only_from_here))
+        .layer(axum::middleware::from_fn(hear::out));
     headers::on_every_answer(router, app.settings.https).with_state(app)
 }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::access::Actor;
-use super::app::{App, discard, plain_encoding};
+use super::app::{App, plain_encoding};
 use super::problem::{Failure, Problem};
 use crate::error::{Error, Result};
 use crate::evidence::entry::Receipt;
@@ -79,13 +79,7 @@ pub(super) async fn add_outbox(
     let mut pieces = body.into_data_stream();
     let folder = app.store.temporary_folder()?;
     let file = folder.path().join("outbox.zip");
-    if let Err(error) = receive(&app, &headers, &mut pieces, &file).await {
-        // Where nothing comes any more there is nothing to hear out.
-        if !matches!(error, Error::Unavailable(_)) {
-            discard(pieces).await;
-        }
-        return Err(error.into());
-    }
+    receive(&app, &headers, &mut pieces, &file).await?;
     let limits = Limits {
         max_members: MEMBERS_MAX,
         max_unfolded: app.settings.max_outbox_bytes,

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::access::Actor;
-use super::app::{App, discard, plain_encoding};
+use super::app::{App, plain_encoding};
 use super::problem::Failure;
 use super::reports::receipt;
 use crate::error::Error;
@@ -42,27 +42,6 @@ pub(super) async fn take(
     body: Body,
 ) -> Result<Response, Failure> {
     let mut pieces = body.into_data_stream();
-    match put(app, kind, sha256, headers, &mut pieces).await {
-        Ok(response) => {
-            discard(pieces).await;
-            Ok(response)
-        }
-        // Nothing comes any more: there is nothing to hear out.
-        Err(error @ Error::Unavailable(_)) => Err(error.into()),
-        Err(error) => {
-            discard(pieces).await;
-            Err(error.into())
-        }
-    }
-}
-
-async fn put(
-    app: &App,
-    kind: Sealed,
-    sha256: &str,
-    headers: &HeaderMap,
-    pieces: &mut BodyDataStream,
-) -> Result<Response, Error> {
     plain_encoding(headers)?;
     check_sha256(sha256).map_err(|e| e.under("sha256"))?;
     let piece = piece(headers)?;
@@ -90,7 +69,7 @@ async fn put(
             upload.keep_part(known.is_none());
         }
     }
-    let upload = gather(app, kind, upload, piece.as_ref(), pieces).await?;
+    let upload = gather(app, kind, upload, piece.as_ref(), &mut pieces).await?;
     if piece.is_some_and(|p| upload.offset() < p.length) {
         let offset = upload.sync().await?;
         return Ok((StatusCode::NO_CONTENT, [(OFFSET, offset.to_string())]).into_response());

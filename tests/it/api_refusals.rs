@@ -2,9 +2,15 @@
 //! stored.
 
 use jiff::{SignedDuration, Timestamp};
+use jijia::clock::Clock;
+use jijia::lake::load::embedded;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::service::{MAX_PHOTO_BYTES, Service, files_under, id, jpeg, report, sha256_of, with};
+use crate::service::{
+    Answer, MAX_PHOTO_BYTES, Service, files_under, id, jpeg, report, request, sha256_of, with,
+};
 
 /// Path of the change, new value, status, field, words of the answer.
 type Case = (&'static str, Value, u16, &'static str, &'static str);
@@ -151,6 +157,39 @@ async fn bodies_that_are_no_report_at_all() {
         assert!(problem["detail"].as_str().unwrap().contains(words), "{name}: {problem}");
         assert_eq!(bench.service.log_size().await, bench.size, "{name}");
     }
+}
+
+/// Whoever is refused before anybody read the body has sent all of it, and hears why: no connection is reset over it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_at_the_door_hears_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |s: &mut jijia::web::Settings| s.access.open = false;
+    let guarded = Service::start_with(dir.path(), embedded(), Clock::System, start).await;
+    let bench = Bench::new().await;
+    let body = vec![b'x'; 16 << 20];
+    let photo = format!("/api/v1/photos/{}", sha256_of(&body));
+    let elsewhere: &[(&str, &str)] = &[("origin", "https://elsewhere.example")];
+    let cases = [
+        (&bench.service, "PUT", photo.as_str(), elsewhere, 403),
+        (&bench.service, "POST", "/api/v1/reports", elsewhere, 403),
+        (&bench.service, "POST", "/api/v1/nothing", &[], 404),
+        (&bench.service, "DELETE", "/api/v1/reports", &[], 405),
+        (&guarded, "PUT", &photo, &[], 401),
+        (&guarded, "POST", "/api/v1/reports", &[], 401),
+    ];
+    for (service, method, target, headers, status) in cases {
+        for _ in 0..3 {
+            let answer = service.send(method, target, headers, &body).await;
+            assert_eq!(answer.status, status, "{method} {target} {headers:?}");
+        }
+    }
+    // One who waits to be asked for the body is not asked for what nobody wants.
+    let mut waiting = TcpStream::connect(bench.service.address).await.unwrap();
+    let head = request("POST", "/api/v1/reports", &[elsewhere[0], ("expect", "100-continue")], b"later");
+    waiting.write_all(&head[..head.len() - 5]).await.unwrap();
+    let mut heard = Vec::new();
+    waiting.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(Answer::read(&heard).unwrap().status, 403, "{}", String::from_utf8_lossy(&heard));
 }
 
 #[tokio::test(flavor = "multi_thread")]

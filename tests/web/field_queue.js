@@ -143,10 +143,10 @@ async function patrol(phone, server) {
   await page.waitForSelector(".walking");
   await page.goto(`${phone.base}/m#w=JJH-PK-0001`);
   await page.waitForSelector("#say p");
-  const end = await page.waitForSelector("#end");
-  await end.click();
+  // By its name and not as an element: the screen is drawn anew when there is news.
+  await page.click("#end");
   assert.ok(await page.$(".walking"), "a tap does not end a patrol");
-  await end.hover();
+  await page.hover("#end");
   await page.mouse.down();
   await page.waitForSelector(".choices");
   await page.mouse.up();
