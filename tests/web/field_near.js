@@ -2,7 +2,7 @@
 "use strict";
 const assert = require("assert");
 const crypto = require("crypto");
-const { AT } = require("./field_phone.js");
+const { AT, says } = require("./field_phone.js");
 const { arrived, with_phone } = require("./field_queue.js");
 
 const DAY_MS = 86400000;
@@ -46,7 +46,7 @@ async function sameElsewhere(phone, server) {
   await page.click("#water_hyacinth");
   await page.waitForSelector(".same .yes");
   assert.equal(await page.locator(".same").count(), 1, "one for all at one place, of the kind that is chosen");
-  assert.match(await page.textContent(".same"), /水葫芦.*0 米.*昨天有人报/);
+  await says(page, ".same", /水葫芦.*0 米.*昨天有人报/);
   await page.click(".same .yes");
   await page.waitForSelector(".same .yes.on");
   await page.click("#send");
@@ -61,13 +61,13 @@ async function toLookAtAgain(phone, server) {
   await file(server, "sewage_outflow", AT, Date.now() - DAY_MS);
   const page = await phone.open();
   await phone.walk();
-  await page.waitForFunction(() => document.querySelector("#tile-tasks b").textContent === "1");
+  await says(page, "#tile-tasks b", /^1$/);
   await page.click("#tile-tasks");
-  assert.match(await page.textContent(".items"), /3号排口 污水直排/);
+  await says(page, ".items", /3号排口 污水直排/);
   await page.goBack();
   await phone.report("other");
   // Looked at, by this phone: before the server says so. Another phone hears of it from the server.
-  await page.waitForFunction(() => document.querySelector("#tile-tasks b").textContent === "0");
+  await says(page, "#tile-tasks b", /^0$/);
   const after = await phone.delivered();
   assert.equal(after.items.length, 1);
   const { outfalls } = await server.json("/api/v1/field");

@@ -2,7 +2,7 @@
 "use strict";
 const assert = require("assert");
 const http = require("http");
-const { PEOPLE, PIN, Phone, Server } = require("./field_phone.js");
+const { PEOPLE, PIN, Phone, Server, says } = require("./field_phone.js");
 const { arrived, with_phone } = require("./field_queue.js");
 
 const OUT = { signedIn: false };
@@ -32,12 +32,13 @@ async function changed(phone, server) {
   // The server is away while the person changes: nothing may be sent meanwhile.
   await phone.context.route(/\/api\/v1\/(reports|photos)/, (route) => route.abort());
   await page.click(".who");
-  assert.match(await page.textContent("main"), /20 条没上传/);
+  await says(page, "main", /20 条没上传/);
   await signIn(phone, "王秀英");
   await page.waitForSelector(".who:has-text('王秀英')");
   assert.deepEqual((await phone.kept()).items.map((i) => [i.id, i.body]), before.map((i) => [i.id, i.body]));
   await phone.context.unroute(/\/api\/v1\/(reports|photos)/);
-  assert.ok(await page.$("#main:has-text('开始巡湖')"), "the patrol is the other person's");
+  // The patrol is the other person's.
+  await says(page, "#main", /开始巡湖/);
   await phone.walk();
   await phone.report("other");
   const after = await phone.delivered();
@@ -56,22 +57,22 @@ async function offline(phone) {
   await page.click(".who");
   await signIn(phone, "王秀英");
   await page.waitForSelector("#say .bad");
-  assert.match(await page.textContent("#say"), /办公室登录一次/);
+  await says(page, "#say", /办公室登录一次/);
   await page.click(".back");
   await page.click(`.person:has-text("李建国")`);
   for (let n = 0; n < 3; n += 1) {
     await page.evaluate(() => document.getElementById("say").replaceChildren());
     await pin(page, "9999");
-    await page.waitForFunction(() => document.getElementById("say").textContent.includes("密码不对"));
+    await says(page, "#say", /密码不对/);
   }
   await pin(page, PIN);
-  await page.waitForFunction(() => /请等 \d+ 秒/.test(document.getElementById("say").textContent));
+  await says(page, "#say", /请等 \d+ 秒/);
   await page.reload();
   await page.waitForSelector("#app h1");
   await page.evaluate(() => { window.location.hash = "people"; });
   await page.click(`.person:has-text("李建国")`);
   await pin(page, PIN);
-  await page.waitForFunction(() => /请等 \d+ 秒/.test(document.getElementById("say").textContent));
+  await says(page, "#say", /请等 \d+ 秒/);
   await page.waitForTimeout(5500);
   await pin(page, PIN);
   await page.waitForSelector(".home");
@@ -114,7 +115,7 @@ async function guides() {
       const phone = await Phone.start(server.base, { init });
       const page = await phone.open();
       await page.waitForSelector(".guide");
-      assert.match(await page.textContent(".guide"), words, name);
+      await says(page, ".guide", words);
       if (name === "wechat") assert.ok(await page.$(".guide .pic"), "a picture of where to tap");
       await phone.close();
     }

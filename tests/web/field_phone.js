@@ -337,4 +337,12 @@ class Phone {
   }
 }
 
-module.exports = { AT, FLAGS, PEOPLE, PIN, Phone, SCREEN, Server, folder };
+/** Waits until `selector` says so: a screen that has been left may stand there for a moment longer. */
+async function says(page, selector, words) {
+  const said = ([where, pattern]) => Array.from(document.querySelectorAll(where)).some((e) => new RegExp(pattern).test(e.textContent));
+  await page.waitForFunction(said, [selector, words.source]).catch(async () => {
+    throw new Error(`not ${words} in ${selector}: ${await page.locator(selector).allTextContents()}`);
+  });
+}
+
+module.exports = { AT, FLAGS, PEOPLE, PIN, Phone, SCREEN, Server, folder, says };

@@ -4,7 +4,7 @@ const assert = require("assert");
 const crypto = require("crypto");
 const fs = require("fs");
 const path = require("path");
-const { Phone, Server } = require("./field_phone.js");
+const { Phone, Server, says } = require("./field_phone.js");
 
 const sha256 = (bytes) => crypto.createHash("sha256").update(bytes).digest("hex");
 
@@ -259,7 +259,7 @@ async function refused(phone, server) {
   await phone.report("other");
   await page.click("#tile-outbox");
   await page.waitForSelector(".need .needs");
-  assert.match((await page.textContent(".need")), /hyacinth: not today/);
+  await says(page, ".need", /hyacinth: not today/);
   await page.waitForSelector(".items .sent");
   await phone.context.unroute("**/api/v1/reports");
   await page.click(".need .again");

@@ -5,7 +5,7 @@ const assert = require("assert");
 const { spawnSync } = require("child_process");
 const fs = require("fs");
 const { chromium } = require("playwright-core");
-const { FLAGS } = require("./field_phone.js");
+const { FLAGS, says } = require("./field_phone.js");
 const { arrived, sha256, states, unzip, with_phone } = require("./field_queue.js");
 
 /** The draft on the phone. */
@@ -49,17 +49,17 @@ async function heard(server, id) {
 
 async function spoken(phone, server) {
   const page = await toTheTiles(phone);
-  assert.match(await page.textContent("#voice"), /说一句/);
+  await says(page, "#voice", /说一句/);
   await phone.speak(2200);
   assert.equal(await page.$eval("audio", (a) => a.src.slice(0, 5)), "blob:");
   await page.click("#play");
   await page.waitForFunction(() => document.querySelector("audio").currentTime > 0.2);
-  assert.match(await page.textContent("#play"), /停/);
+  await says(page, "#play", /停/);
   await page.waitForFunction(() => document.querySelector("audio").ended);
-  assert.match(await page.textContent("#play"), /听一遍/);
+  await says(page, "#play", /听一遍/);
   await page.click(".main");
   await page.waitForSelector(".pick.on");
-  assert.match(await page.textContent("#voice"), /语音 [2-4] 秒/);
+  await says(page, "#voice", /语音 [2-4] 秒/);
   await page.click("#send");
   const after = await phone.delivered();
   const [item] = after.items;
@@ -118,7 +118,7 @@ async function again(phone, server) {
   await page.click("#remove");
   await page.waitForSelector(".pick.on");
   assert.equal((await phone.kept()).bytes.length, 1);
-  assert.match(await page.textContent("#voice"), /说一句/);
+  await says(page, "#voice", /说一句/);
   await page.click("#send");
   const after = await phone.delivered();
   assert.ok(!("voice" in JSON.parse(after.items[0].body)));
@@ -137,7 +137,7 @@ async function left(phone) {
   assert.equal(await page.evaluate(() => window.heldTracks.filter((track) => track.readyState === "live").length), 0);
   await page.evaluate(() => { window.location.hash = "report"; });
   await page.waitForSelector(".pick.on");
-  assert.match(await page.textContent("#voice"), /语音 \d 秒/);
+  await says(page, "#voice", /语音 \d 秒/);
   const first = (await draftOf(page)).voice.sha256;
   await page.click("#voice");
   await page.click("#again");
@@ -172,7 +172,7 @@ async function denied(phone, server) {
   await page.waitForSelector(".pick.on");
   await page.click("#voice");
   await page.waitForFunction(() => document.querySelector(".voice .two"));
-  assert.match(await page.textContent(".voice .calm"), /没有允许用话筒/);
+  await says(page, ".voice .calm", /没有允许用话筒/);
   await page.click(".voice .two .tile >> nth=0");
   await page.fill("#text", "话筒用不了");
   await page.click(".main");
@@ -191,7 +191,7 @@ async function nothingToRecordWith(phone, server) {
   const page = await toTheTiles(phone);
   await page.click("#voice");
   await page.waitForSelector(".voice .two");
-  assert.match(await page.textContent(".voice .calm"), /不能录音/);
+  await says(page, ".voice .calm", /不能录音/);
   await page.click(".main");
   await page.click("#send");
   await arrived(server, await phone.delivered());
@@ -225,7 +225,7 @@ async function undone(phone, server) {
   await page.waitForSelector(".pick.on");
   const { items, photos, bytes } = await phone.kept();
   assert.deepEqual([items.length, photos.length, bytes.length], [0, 0, 2]);
-  assert.match(await page.textContent("#voice"), /语音 \d 秒/);
+  await says(page, "#voice", /语音 \d 秒/);
   await page.click("#send");
   const after = await phone.delivered();
   assert.ok(JSON.parse(after.items[0].body).voice);
@@ -287,7 +287,7 @@ async function full(phone) {
   await page.waitForTimeout(1200);
   await page.click("#stop");
   await page.waitForSelector("#say .bad");
-  assert.match(await page.textContent("#say"), /没有保存/);
+  await says(page, "#say", /没有保存/);
   await page.evaluate(() => { window.isFull = false; });
   const { voice } = await draftOf(page);
   assert.equal(voice.sha256, first);
