@@ -50,7 +50,7 @@ function trouble(error) {
 
 /** Asks the server who is here and what is known; resolves when there is somebody, or somebody to choose. */
 async function keepFresh() {
-  const known = place.refresh().then((isNew) => isNew && store.changed());
+  const known = place.refresh();
   await session.renew();
   if (!session.person()) await known;
 }

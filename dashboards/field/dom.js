@@ -156,7 +156,8 @@ export function say(words, { verb, act, seconds = 5, bad = false } = {}) {
     act();
   };
   const pressed = verb && button({ onclick: press }, verb);
-  document.getElementById("say").replaceChildren(h("p", { class: bad ? "bad" : null }, h("span", {}, words), pressed || null));
+  const look = [bad && "bad", verb && "asks"].filter(Boolean).join(" ");
+  document.getElementById("say").replaceChildren(h("p", { class: look }, h("span", {}, words), pressed || null));
   silence = setTimeout(hush, seconds * 1000);
 }
 

@@ -5,6 +5,7 @@ import { button, go, h, icon, say, show } from "./dom.js";
 import { strip } from "./strip.js";
 import { t } from "./words.js";
 import * as patrol from "./patrol.js";
+import * as place from "./place.js";
 import * as send from "./send.js";
 import * as session from "./session.js";
 import * as settings from "./settings.js";
@@ -15,21 +16,23 @@ const PIN_MAX = 8;
 
 /** Opens the screen; with the code of the office's wall it makes the phone known first. */
 export async function open({ code } = {}) {
-  if (code) await enrol(code);
+  const said = code && (await enrol(code)) ? t("enrol.done") : null;
   if (!session.isEnrolled()) return paintEnrol();
-  return paintPeople();
+  return paintPeople(said);
 }
 
 function heading() {
   return session.person() ? strip(t("people.title")) : h("header", { class: "strip" }, h("h1", {}, t("people.title")));
 }
 
-async function paintPeople() {
+/** `said`: a line before the names; one that lies over them would hide whom one looks for. */
+async function paintPeople(said) {
   const waiting = await store.countOpen();
   const list = session.people();
   const buttons = list.map((p) => button({ class: "person", onclick: () => pick(p) },
     h("b", { "aria-hidden": "true" }, Array.from(p.name).pop()), p.name));
   show(heading(), h("main", { class: "screen below" },
+    said ? h("p", { class: "safe", role: "status" }, icon("circle-check"), said) : null,
     list.length === 0 ? h("p", { class: "empty" }, t("people.none")) : h("div", { class: "people" }, buttons),
     session.state() === "open" && list.length === 0 ? anybody() : null,
     waiting > 0 ? h("p", { class: "calm" }, t("people.waiting", { n: waiting })) : null,
@@ -59,6 +62,8 @@ async function pick(person) {
 function enter() {
   patrol.untrack();
   send.send({ now: true });
+  // What there is at this lake is told to those who are in: the phone may have been without it until now.
+  place.refresh();
   if (window.location.hash === "" || window.location.hash === "#home") window.dispatchEvent(new Event("hashchange"));
   else go("home");
 }
@@ -90,7 +95,7 @@ function paintPin(person) {
   };
   const key = (d) => button({ class: "key num", onclick: () => press(d) }, d);
   const ok = button({ class: "key ok", onclick: (e) => enterPin(e.currentTarget) }, t("pin.ok"));
-  const back = button({ class: "back", "aria-label": t("back"), onclick: paintPeople }, icon("chevron-left"));
+  const back = button({ class: "back", "aria-label": t("back"), onclick: () => paintPeople() }, icon("chevron-left"));
   show(h("header", { class: "strip" }, back, h("h1", {}, t("pin.title", { name: person.name }))),
   h("main", { class: "screen below pin" }, dots, h("div", { class: "keys" }, [..."123456789"].map(key),
     button({ class: "key", "aria-label": t("pin.remove"), onclick: remove }, icon("delete")), key("0"), ok)));
@@ -112,8 +117,7 @@ function paintEnrol() {
   const field = h("input", { id: "code", autocomplete: "off", autocapitalize: "characters" });
   const submit = async (event) => {
     event.preventDefault();
-    await enrol(field.value.trim());
-    await open();
+    await open({ code: field.value.trim() });
   };
   show(h("header", { class: "strip" }, h("h1", {}, t("enrol.title"))),
     h("main", { class: "screen below" }, h("form", { class: "enrol", onsubmit: submit }, h("p", {}, t("enrol.words")),
@@ -121,15 +125,17 @@ function paintEnrol() {
       h("button", { type: "submit", class: "main" }, t("enrol.go")))));
 }
 
+/** Gives true where the phone is the office's now; what stands against it is said. */
 async function enrol(code) {
   // The code is of no use to whom looks over the shoulder or into the history.
   window.history.replaceState(null, "", window.location.pathname);
   try {
     await session.enrol(code);
-    say(t("enrol.done"));
+    return true;
   } catch (error) {
     if (error instanceof Unreachable) say(t("enrol.offline"), { bad: true, seconds: 10 });
     else if (error instanceof Refused) say(error.detail, { bad: true, seconds: 10 });
     else throw error;
+    return false;
   }
 }

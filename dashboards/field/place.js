@@ -30,18 +30,17 @@ export async function recall() {
   if (kept) [known, etag, fetched_ms] = [{ ...EMPTY, ...kept.known }, kept.etag, kept.fetched_ms];
 }
 
-/** Asks the server. Gives true where something is new; what is known stays where there is no answer. */
+/** Asks the server; the screens hear of what is new. What is known stays where there is no answer. */
 export async function refresh() {
   try {
     const answer = await ask("GET", "/api/v1/field", { headers: etag ? { "If-None-Match": etag } : {} });
     fetched_ms = Date.now();
-    if (answer.status === 304 || !answer.json) return false;
+    if (answer.status === 304 || !answer.json) return;
     [known, etag] = [{ ...EMPTY, ...answer.json }, answer.headers.get("ETag")];
     await store.set("field", { known, etag, fetched_ms });
-    return true;
+    store.changed();
   } catch (error) {
-    if (error instanceof Unreachable || error instanceof Refused) return false;
-    throw error;
+    if (!(error instanceof Unreachable) && !(error instanceof Refused)) throw error;
   }
 }
 

@@ -70,7 +70,6 @@ function move(sha256, part) {
 /** Sends on `online`, on coming back to the page, every minute. */
 export function start() {
   window.addEventListener("online", () => send({ now: true }));
-  window.addEventListener("pagehide", () => store.release(holder));
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && send({ now: true }));
   setInterval(send, EVERY_MS);
   send({ now: true });

@@ -107,8 +107,11 @@ impl Packed {
 
     /// As the request takes it, by `brotli` where it is given; 304 where it has it.
     fn answer(&self, headers: &HeaderMap, brotli: Option<&Bytes>) -> Response {
+        // A page that the browser sets aside alive may hold a transaction of the phone's store, for which the app's next page
+        // then waits for ever (seen in WebKit). What must not be stored is not set aside either.
+        let cache = if self.media_type.starts_with("text/html") { "no-store" } else { "no-cache" };
         let common = [
-            (header::CACHE_CONTROL, "no-cache"),
+            (header::CACHE_CONTROL, cache),
             (header::ETAG, &self.etag),
             (header::CONTENT_TYPE, self.media_type),
             (header::VARY, "Accept-Encoding"),

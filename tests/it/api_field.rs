@@ -36,6 +36,17 @@ async fn the_place_today_and_what_was_seen_in_one_answer_that_is_not_sent_twice(
     assert_eq!(seen["kind"], body["kind"]);
 }
 
+/// A page that the browser sets aside alive keeps the phone's store from the next one; what is not stored is not set aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_app_s_page_is_not_kept_by_the_browser_and_its_files_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path()).await;
+    for (address, cache) in [("/m", "no-store"), ("/m/app.js", "no-cache"), ("/m/sw.js", "no-cache")] {
+        assert_eq!(service.get(address).await.header("cache-control"), Some(cache), "{address}");
+    }
+    service.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_microphone_is_the_field_app_s_alone() {
     let dir = tempfile::tempdir().unwrap();

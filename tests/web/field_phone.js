@@ -345,4 +345,4 @@ async function says(page, selector, words) {
   });
 }
 
-module.exports = { AT, FLAGS, PEOPLE, PIN, Phone, SCREEN, Server, folder, says };
+module.exports = { AT, FLAGS, PEOPLE, PIN, Phone, SCREEN, Server, folder, freePort, says };
