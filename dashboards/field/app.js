@@ -1,6 +1,6 @@
 // The field app: opens the phone's store, speaks the person's language, shows the screen that the address names.
 
-import { h, say, show } from "./dom.js";
+import { h, hush, say, show } from "./dom.js";
 import { missing, guide } from "./guide.js";
 import { knows, speak, t } from "./words.js";
 import * as home from "./home.js";
@@ -20,6 +20,8 @@ const SCREENS = {
   home: () => home, people: () => people, settings: () => settings,
 };
 const REFRESH_MS = 300000;
+/** The phone's store answers within milliseconds. */
+const HELD_MS = 8000;
 
 let leave = null;
 
@@ -55,14 +57,28 @@ async function keepFresh() {
   if (!session.person()) await known;
 }
 
+/** Takes what the phone keeps. Another page of ours may hold the store and never let go; then the person is told. */
+async function recall(spoken) {
+  let waits = true;
+  const tell = () => waits && say(t("trouble.held"), { bad: true, seconds: 600 });
+  const held = setTimeout(() => spoken.then(tell), HELD_MS);
+  try {
+    await Promise.all([session.recall(), place.recall(), settings.recall()]);
+    await store.tidy(Date.now());
+  } finally {
+    waits = false;
+    clearTimeout(held);
+    hush();
+  }
+}
+
 async function begin() {
   window.addEventListener("unhandledrejection", (event) => trouble(event.reason));
   const spoken = speak(settings.language());
   settings.apply();
   const lacking = missing() || (await store.open().then(() => null, () => "storage"));
   if (lacking) return spoken.then(() => guide(lacking));
-  await Promise.all([session.recall(), place.recall(), settings.recall()]);
-  await store.tidy(Date.now());
+  await recall(spoken);
   const named = keepFresh();
   await spoken;
   // The first time there is nobody to show before the server has said whom.

@@ -114,7 +114,7 @@ async function tryPin(person, pin) {
 }
 
 function paintEnrol() {
-  const field = h("input", { id: "code", autocomplete: "off", autocapitalize: "characters" });
+  const field = h("input", { id: "code", autocomplete: "off", autocapitalize: "characters", required: true });
   const submit = async (event) => {
     event.preventDefault();
     await open({ code: field.value.trim() });

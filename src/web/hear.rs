@@ -11,18 +11,20 @@ use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Most bytes that are read of what nobody wants, for how long in all, and how long without a byte: nobody is heard out
 /// for ever.
 const MOST: usize = 128 << 20;
 const LONGEST: Duration = Duration::from_secs(20);
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(10);
+/// So long a client waits to be asked for its body (`Expect: 100-continue`) before it sends it all the same (curl: a second).
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A body that its handler reads, and after it whoever hears out.
 struct Rest {
     pieces: BodyDataStream,
-    /// Somebody began to read: a client that waits for that (`Expect: 100-continue`) sends from now on.
+    /// Somebody began to read: a client that waits for that sends from now on.
     asked: bool,
 }
 
@@ -31,13 +33,15 @@ pub(super) async fn out(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
+    let begun = Instant::now();
     let waits = request.headers().contains_key(header::EXPECT);
     let (head, body) = request.into_parts();
     let rest = Arc::new(Mutex::new(Rest { pieces: body.into_data_stream(), asked: !waits }));
     let shared = rest.clone();
     let pieces = stream::poll_fn(move |context| poll(&shared, context));
     let answer = next.run(Request::from_parts(head, Body::from_stream(pieces))).await;
-    if rest.lock().unwrap_or_else(PoisonError::into_inner).asked {
+    let asked = rest.lock().unwrap_or_else(PoisonError::into_inner).asked;
+    if asked || begun.elapsed() >= PATIENCE {
         // Too long or too slow: then the answer goes out all the same.
         let _ = timeout(LONGEST, discard(&rest)).await;
     }

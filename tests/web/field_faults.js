@@ -309,6 +309,28 @@ async function twoTabs(phone, server) {
   assert.deepEqual(answers, [201, 201, 201]);
 }
 
+/** A page that holds the phone's store and does not let go: the next one says so, and opens when that one is closed. */
+async function held(phone) {
+  const page = await phone.open();
+  await page.evaluate(() => new Promise((done) => {
+    indexedDB.open("jijia").onsuccess = (event) => {
+      const kv = event.target.result.transaction("kv", "readwrite").objectStore("kv");
+      const on = () => {
+        done();
+        kv.get("person").onsuccess = on;
+      };
+      on();
+    };
+  }));
+  const other = await phone.context.newPage();
+  await other.goto(`${phone.base}/m`);
+  await says(other, "#say", /关掉所有巡湖页面/);
+  await page.close();
+  phone.page = other;
+  await other.waitForSelector(".home");
+  await says(other, "#say", /^$/);
+}
+
 /** 30 % of the requests fail on a network like this. */
 async function badNetwork(phone, server) {
   let n = 0;
@@ -348,6 +370,7 @@ async function faults(test) {
   await on("the clock set back a day before sending", setBack, { init: CLOCK });
   for (const days of [-29, 29]) await on(`a clock wrong by ${days} days`, (p, s) => wrongAlready(p, s, days), { init: CLOCK });
   await on("two tabs send each thing once", twoTabs);
+  await on("a store that another page holds", held);
   await on("a network that fails a third of the requests", badNetwork);
 }
 
