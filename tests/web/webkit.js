@@ -1,6 +1,6 @@
-// The field app in the other engine, that of every iPhone: WebKit, driven by WebDriver (W3C), on a service of its own (the
-// binary of JIJIA) by https. What differs there: no persistent storage is promised, cookies and workers are its own, and
-// the camera is the phone's own.
+// The field app in the other engine, the one that iPhones have: WebKit (its GTK port), driven by WebDriver (W3C), on a
+// service of its own (the binary of JIJIA) by https. What differs there: no persistent storage is promised, cookies and
+// workers are its own, and the camera is the phone's own.
 //   JIJIA=path/to/jijia node webkit.js [folder for pictures]
 "use strict";
 const assert = require("assert");
@@ -11,7 +11,8 @@ const { arrived } = require("./field_queue.js");
 const { PIN, Server, folder, freePort } = require("./field_phone.js");
 
 const [pictures] = process.argv.slice(2);
-const BROWSER = process.env.WEBKIT_BROWSER || "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
+const MACHINE = { x64: "x86_64", arm64: "aarch64" }[process.arch];
+const BROWSER = process.env.WEBKIT_BROWSER || `/usr/lib/${MACHINE}-linux-gnu/webkit2gtk-4.1/MiniBrowser`;
 /** A reference to an element, as WebDriver writes it. */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 const WAIT_MS = 20000;
