@@ -12,6 +12,7 @@ use jijia::document::bundle::{self, Desk};
 use jijia::document::export::{Office, export};
 use jijia::error::{Error, Result};
 use jijia::evidence::bundle::Photos;
+use jijia::evidence::entry::SHELL;
 use jijia::evidence::timeline::{Filter, Rules};
 use jijia::ingest::mqtt;
 use jijia::lake::geotag::Locator;
@@ -251,6 +252,16 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
+/// All that a judgement rests on beside the entries, for the log.
+fn rules_text(config: &Config, place: &Place) -> Result<String> {
+    let all = serde_json::json!({
+        "evidence": rules(config),
+        "duty": duty_limits(config),
+        "place": hex::encode(place.hash),
+    });
+    serde_json::to_string(&all).map_err(|e| Error::Internal(e.to_string()))
+}
+
 fn office(config: &Config) -> Result<Office> {
     let dir = &config.documents.fonts_dir;
     Ok(Office {
@@ -314,13 +325,20 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
     let dir = &config.data.dir;
     check_data(dir)?;
     let store = Store::open(dir, Opener::Tool, Clock::System).await?;
+    store.add_rules(rules_text(config, &place)?).await?;
     let rules = rules(config);
     let ending = args.output.extension().unwrap_or_default();
     let receipt = if ending.eq_ignore_ascii_case("zip") {
         let photos = if args.originals { Photos::Originals } else { Photos::Copies };
         let publisher = Publisher::open(store.clone(), &config.log).await?;
-        let desk =
-            Desk { store, publisher, place, rules: Arc::new(rules), office: office(config)?, by: None };
+        let desk = Desk {
+            store,
+            publisher,
+            place,
+            rules: Arc::new(rules),
+            office: office(config)?,
+            by: SHELL.into(),
+        };
         bundle::make(&desk, &filter, photos, &args.output).await?.receipt
     } else if args.originals || args.copies {
         return Err(Error::invalid(
@@ -328,7 +346,7 @@ async fn timeline(args: TimelineArgs, config: &Config) -> Result<ExitCode> {
             "--originals and --copies are of a bundle; allowed with them: .zip",
         ));
     } else {
-        export(&store, &place, &rules, &office(config)?, &filter, args.output.clone(), None).await?
+        export(&store, &place, &rules, &office(config)?, &filter, args.output.clone(), SHELL.into()).await?
     };
     commands::say(&format!(
         "{}: entry {} of the log, {}\n",

@@ -145,11 +145,11 @@ export class Log {
     return log;
   }
 
-  /** A tile as wide as the checkpoint's tree has it: `kind` is a level or `entries`. */
-  tile(kind, n) {
-    const below = kind === "entries" ? 1 : 256 ** kind;
+  /** A tile of hashes, as wide as the checkpoint's tree has it. */
+  tile(level, n) {
+    const below = 256 ** level;
     const width = Math.min(256, Math.floor(this.size / below) - n * 256);
-    const name = `/log/tile/${kind}/${tileNumber(n)}${width < 256 ? `.p/${width}` : ""}`;
+    const name = `/log/tile/${level}/${tileNumber(n)}${width < 256 ? `.p/${width}` : ""}`;
     if (!this.tiles.has(name)) this.tiles.set(name, get(name));
     return this.tiles.get(name);
   }
@@ -194,15 +194,8 @@ export class Log {
       : [...(await this.path(index, middle, high)), await this.range(low, middle)];
   }
 
-  /** The bytes of an entry. */
-  async entry(index) {
-    const bytes = await this.tile("entries", Math.floor(index / 256));
-    const view = new DataView(bytes.buffer);
-    let at = 0;
-    for (let skip = index % 256; skip > 0 && at + 2 <= bytes.length; skip -= 1) at += 2 + view.getUint16(at);
-    need(at + 2 <= bytes.length, "short_tile");
-    const entry = bytes.slice(at + 2, at + 2 + view.getUint16(at));
-    need(entry.length === view.getUint16(at), "short_tile");
-    return entry;
+  /** The leaf hash of an entry: the tiles of level 0. Its bytes are for those who may see the whole lake. */
+  leaf(index) {
+    return this.subtree(0, index);
   }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use jijia::clock::Clock;
 use jijia::config::Config;
 use jijia::error::{Error, Result};
+use jijia::evidence::entry::SHELL;
 use jijia::ingest::column_map::ColumnMap;
 use jijia::ingest::import_reports::ReportMap;
 use jijia::ingest::{import_observations, import_reports, table};
@@ -214,7 +215,7 @@ async fn archive<A: Iterator<Item = Found> + Send + 'static>(
         return Err(Error::NotFound(args.file.display().to_string()));
     }
     let (place, locator, _) = crate::app_parts(config)?;
-    let door = Door { place: &place, locator: &locator, photos: crate::photo_limits(config), by: None };
+    let door = Door { place: &place, locator: &locator, photos: crate::photo_limits(config), by: SHELL };
     if args.strict || args.dry_run {
         let judged = store.check_archive(open(&args.file, limits)?, door).await?;
         let wrong = say_wrong(judged.iter().filter_map(|(member, o)| Some((member, o.as_ref().err()?))));

@@ -7,15 +7,13 @@ use jiff::SignedDuration;
 use jijia::clock::Clock;
 use jijia::config::{Config, TlsMode};
 use jijia::error::{Error, Result};
+use jijia::evidence::entry::SHELL;
 use jijia::people::{AccountBody, Role, check_account, check_name, check_unit, secret};
 use jijia::store::people::{Purpose, Secret};
 use jijia::store::{Opener, Store};
 use jijia::web::LINK_LIFETIME;
 
 use super::say;
-
-/// Who did it, in the log.
-const SHELL: &str = "shell";
 
 /// `jijia people …`.
 #[derive(Subcommand)]

@@ -45,7 +45,7 @@ pub struct Desk {
     /// What documents need.
     pub office: Office,
     /// Who asks for it, where that is not the shell.
-    pub by: Option<String>,
+    pub by: String,
 }
 
 /// A bundle that is finished.

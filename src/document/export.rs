@@ -41,7 +41,7 @@ pub async fn export(
     office: &Office,
     filter: &Filter,
     path: PathBuf,
-    by: Option<String>,
+    by: String,
 ) -> Result<Receipt> {
     Format::of(&path)?;
     let timeline = Arc::new(store.get_timeline(filter, place, rules, office.max_rows).await?);
@@ -58,7 +58,7 @@ pub(super) async fn add_document(
     office: &Office,
     timeline: &Arc<Timeline>,
     path: PathBuf,
-    by: Option<String>,
+    by: String,
 ) -> Result<Receipt> {
     let format = Format::of(&path)?;
     let (words, log_size, made) = (timeline.filter_words.clone(), timeline.log_size, path.clone());

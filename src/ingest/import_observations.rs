@@ -12,6 +12,7 @@ use super::columns::{CellError, Column, Columns, Layout};
 use super::local_time;
 use super::table::{RowError, Table};
 use crate::error::Result;
+use crate::evidence::entry::SHELL;
 use crate::store::Store;
 use crate::water::observation::{NewBatch, NewObservation, Processing};
 use crate::water::property::{self, Heading};
@@ -275,7 +276,9 @@ async fn commit(
     let observations = std::mem::replace(chunk, Vec::with_capacity(CHUNK));
     let (source, file) = ("import".to_owned(), Some(import.file_name.clone()));
     // Crash after this line: the chunk is durable, a second run finds it known and goes on behind it.
-    let stored = store.add_observations(NewBatch { source, observations, file, dead: Vec::new() }).await?;
+    let stored = store
+        .add_observations(NewBatch { source, by: SHELL.into(), observations, file, dead: Vec::new() })
+        .await?;
     outcome.added += stored.added;
     outcome.known += stored.known;
     outcome.corrections += stored.corrections;

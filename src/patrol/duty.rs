@@ -175,7 +175,7 @@ impl DutyFlag {
 }
 
 /// Below or above these a patrol is thin.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Fewest minutes for each sector that a patrol names.

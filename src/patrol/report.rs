@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::ReportKind;
 use super::form::{HyacinthForm, SewageForm};
 use crate::error::{Error, Result};
+use crate::evidence::entry::SHELL;
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Place};
@@ -155,8 +156,8 @@ pub struct NewReport {
     pub geotag: Option<Geotag>,
     /// Hash of the place it was judged by.
     pub place_hash: Hash,
-    /// Who sent it; absent where a file brought it.
-    pub by: Option<String>,
+    /// Who sent it: the account, phone or token that was signed in, or `shell`.
+    pub by: String,
 }
 
 /// The circumstances a submission arrives in.
@@ -260,7 +261,7 @@ pub fn parse_report(body: &[u8], arrival: &Arrival<'_>) -> Result<NewReport> {
         name: person.name.filter(|n| !n.is_empty()),
         geotag,
         place_hash: arrival.place.hash,
-        by: None,
+        by: SHELL.into(),
     })
 }
 

@@ -12,6 +12,7 @@ use super::report::{
 };
 use crate::clock::EARLIEST_MS;
 use crate::error::{Error, Result};
+use crate::evidence::entry::SHELL;
 use crate::evidence::merkle::Hash;
 use crate::lake::{Place, Wgs84, crs};
 
@@ -115,8 +116,8 @@ pub struct NewPatrol {
     pub note: Option<String>,
     /// Kept apart.
     pub name: Option<String>,
-    /// Who sent it; absent where a file brought it.
-    pub by: Option<String>,
+    /// Who sent it: the account, phone or token that was signed in, or `shell`.
+    pub by: String,
 }
 
 /// Takes the phone clock's offset off every time of the patrol, where it is known, and says so.
@@ -173,7 +174,7 @@ pub fn parse_patrol(body: &[u8], arrival: &Arrival<'_>) -> Result<NewPatrol> {
         received_at: arrival.received_at,
         note: note.filter(|n| !n.is_empty()),
         name: name.filter(|n| !n.is_empty()),
-        by: None,
+        by: SHELL.into(),
     })
 }
 

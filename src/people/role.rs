@@ -21,12 +21,22 @@ pub enum Role {
     Viewer,
     /// 设备: a program with a token.
     Machine,
+    /// 核对方: a program with a token that follows the log's entries, and sees nothing else.
+    Monitor,
 }
 
 impl Role {
     /// All, in the order of the table's columns.
-    pub const ALL: [Self; 7] =
-        [Self::Patrol, Self::Supervisor, Self::Liaison, Self::Unit, Self::Admin, Self::Viewer, Self::Machine];
+    pub const ALL: [Self; 8] = [
+        Self::Patrol,
+        Self::Supervisor,
+        Self::Liaison,
+        Self::Unit,
+        Self::Admin,
+        Self::Viewer,
+        Self::Machine,
+        Self::Monitor,
+    ];
 
     /// The word in the API and the database.
     #[must_use]
@@ -39,6 +49,7 @@ impl Role {
             Self::Admin => "admin",
             Self::Viewer => "viewer",
             Self::Machine => "machine",
+            Self::Monitor => "monitor",
         }
     }
 
@@ -83,7 +94,7 @@ pub enum Rule {
     /// Anybody: nothing behind it is secret.
     Public,
     /// These roles, each so far; in the order of [`Role::ALL`].
-    Roles([Reach; 7]),
+    Roles([Reach; 8]),
 }
 
 impl Rule {

@@ -15,6 +15,7 @@ use super::guard::Guard;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::evidence::entry::LastHead;
 use crate::evidence::note::{SignerKey, check_name};
 use crate::lake::Place;
 use crate::store::audit::{KnownHead, Options, Outcome, audit};
@@ -67,7 +68,7 @@ pub fn restore(
             let message = format!("`{name}` is the old origin; allowed: a name that was never used");
             return Err(Error::invalid("new-origin", message));
         }
-        begin_origin(&new, name, &old, now)?;
+        begin_origin(&new, name, &old, last_head(&guard, trust)?, now)?;
         remove_keys(&new)?;
     }
     let options = Options {
@@ -125,6 +126,17 @@ fn heads(guard: &Guard, trust: &Trust, config: &config::Log) -> Result<Vec<(Stri
         return Err(Error::Conflict(format!("{whose} is of the log `{found}`, [log] origin is `{wanted}`")));
     }
     Ok(heads)
+}
+
+/// The largest head of the old log that anybody here still knows: what lies beyond the restored entries is lost, and the
+/// first entry of the new origin says so.
+fn last_head(guard: &Guard, trust: &Trust) -> Result<Option<LastHead>> {
+    let mut heads = Vec::new();
+    for text in guard.read()?.iter().chain(&trust.checkpoint) {
+        heads.push(text.parse::<SignedCheckpoint>().map_err(|e| e.under("checkpoint"))?);
+    }
+    let largest = heads.iter().map(SignedCheckpoint::checkpoint).max_by_key(|head| head.size);
+    Ok(largest.map(|head| LastHead { size: head.size, root: hex::encode(head.root) }))
 }
 
 fn known(whose: &str, head: &Checkpoint) -> KnownHead {

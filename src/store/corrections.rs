@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
-use super::reports::{Added, SightingRow, json, known_submission, payloads, read_record, write_version};
+use super::reports::{Added, SightingRow, Submitted, json, known_submission, read_record, write_version};
 use super::tx::Tx;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{self, Entry, FORMAT};
+use crate::evidence::entry::Kind;
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
 use crate::patrol::correction::{self, Amendment, CorrectionAction, CorrectionBody};
@@ -29,7 +29,7 @@ impl Store {
         correction: CorrectionBody,
         place_hash: Hash,
         locator: Arc<Locator>,
-        by: Option<String>,
+        by: String,
     ) -> Result<Added> {
         let received_at = self.clock.now();
         self.writer
@@ -46,7 +46,7 @@ struct Judge<'a> {
     place_hash: Hash,
     locator: &'a Locator,
     received_at: Timestamp,
-    by: Option<String>,
+    by: String,
 }
 
 fn add_correction(
@@ -69,23 +69,24 @@ fn add_correction(
     }
     let (row, old_entry, old) = head_of(tx, report)?;
     let (record, changed, geotag) = correction::apply(c, &old, judge.received_at, judge.locator)?;
-    let note = c.amend.as_ref().and_then(|a: &Amendment| a.note.as_ref());
-    let texts = [("note", note), ("name", c.person.name.as_ref()), ("reason", Some(&c.reason))];
-    let payloads = payloads(json(&record)?, &body_sha256, texts)?;
-    let entry = Entry::Correction {
-        v: FORMAT,
+    let submitted = Submitted {
+        body_sha256: &body_sha256,
+        person: &c.person.id,
+        by: &judge.by,
+        note: c.amend.as_ref().and_then(|a: &Amendment| a.note.as_ref()),
+        name: c.person.name.as_ref(),
+        reason: Some(&c.reason),
+    };
+    let payloads = submitted.payloads(json(&record)?)?;
+    let kind = Kind::Correction {
         id: c.id,
         report,
         replaces: old_entry,
         action: c.action.as_str().into(),
         changed,
-        received_at: judge.received_at,
-        person: c.person.id.clone(),
-        commit: entry::commit(&payloads),
         photos: record.photos.clone(),
-        by: judge.by.clone(),
     };
-    let receipt = tx.append(&entry, &c.id.to_string(), &payloads)?;
+    let receipt = tx.append(judge.received_at, kind, &c.id.to_string(), &payloads)?;
     tx.exec("insert into submission (id, entry) values (?1, ?2)", (c.id.as_bytes(), receipt.index))?;
     let row = SightingRow {
         withdrawn: c.action == CorrectionAction::Withdraw,

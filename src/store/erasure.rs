@@ -11,7 +11,7 @@ use super::tx::{Tx, store_error};
 use super::writer::open_writing;
 use super::{Store, remove_durably};
 use crate::error::{Error, Result};
-use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt, Sealed};
+use crate::evidence::entry::{Entry, Kind, Payload, Receipt, SHELL, Sealed};
 
 /// How long the wiping waits for a moment in which nobody reads or writes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ impl Store {
         let (received_at, name) = (self.clock.now(), name.to_owned());
         self.writer
             .run(move |tx| {
-                let commits = find_entry(tx, target)?.commitments().cloned().unwrap_or_default();
+                let commits = find_entry(tx, target)?.commit;
                 if !commits.contains_key(&name) {
                     let names: Vec<_> = commits.into_keys().collect();
                     let message = format!("entry {target} has no `{name}`; allowed: {}", names.join(", "));
@@ -108,7 +108,7 @@ fn patiently(mut step: impl FnMut() -> rusqlite::Result<bool>) -> Result<()> {
 fn find_entry(tx: &Tx<'_>, index: u64) -> Result<Entry> {
     let body: Option<(Vec<u8>,)> = tx.find("select body from entry where idx = ?1", (index,))?;
     let (body,) = body.ok_or_else(|| Error::NotFound(format!("entry {index}")))?;
-    serde_json::from_slice(&body).map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))
+    Entry::parse(&body).map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))
 }
 
 fn append_erasure(
@@ -123,10 +123,9 @@ fn append_erasure(
     if let Some((entry,)) = before {
         return Err(Error::Gone(format!("`{name}` of entry {target} was erased by entry {entry}")));
     }
-    let payloads = [Payload::new("reason", reason)?];
-    let commit = entry::commit(&payloads);
-    let entry = Entry::Erasure { v: FORMAT, received_at, target, name: name.to_owned(), commit };
-    let receipt = tx.append(&entry, "", &payloads)?;
+    // Only the operator erases, at the shell.
+    let payloads = [Payload::new("reason", reason)?, Payload::new("by", SHELL)?];
+    let receipt = tx.append(received_at, Kind::Erasure { target, name: name.to_owned() }, "", &payloads)?;
     tx.exec("insert into erasure (entry, target, name) values (?1, ?2, ?3)", (receipt.index, target, name))?;
     Ok(receipt)
 }

@@ -11,7 +11,7 @@ use super::writer::open_writing;
 use super::{Store, read_error};
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::SignedCheckpoint;
-use crate::evidence::entry::{Entry, FORMAT, Receipt};
+use crate::evidence::entry::{Entry, Kind, LastHead, Payload, Receipt, SHELL};
 use crate::evidence::merkle::Hash;
 use crate::evidence::note::{Signature, VerifierKey};
 use crate::evidence::tile::{self, Content, Tile};
@@ -202,7 +202,8 @@ impl Store {
         let (old, new) = (old.to_string(), new.to_string());
         self.writer
             .run(move |tx| {
-                tx.append(&Entry::Key { v: FORMAT, received_at, old, new: new.clone() }, &new, &[])
+                let by = Payload::new("by", SHELL)?;
+                tx.append(received_at, Kind::Key { old, new: new.clone() }, &new, &[by])
             })
             .await
     }
@@ -259,10 +260,9 @@ async fn cosigned(
 }
 
 fn read_key_change(index: u64, body: &[u8]) -> Result<KeyChange> {
-    match serde_json::from_slice(body) {
-        Ok(Entry::Key { old, new, .. }) => Ok(KeyChange { index, old: old.parse()?, new: new.parse()? }),
-        Ok(_) => Err(Error::invalid("type", "is of another kind")),
-        Err(e) => Err(Error::invalid("", e.to_string())),
+    match Entry::parse(body)?.kind {
+        Kind::Key { old, new } => Ok(KeyChange { index, old: old.parse()?, new: new.parse()? }),
+        _ => Err(Error::invalid("type", "is of another kind")),
     }
 }
 
@@ -271,21 +271,26 @@ fn read_key_change(index: u64, body: &[u8]) -> Result<KeyChange> {
 ///
 /// # Errors
 /// As every write.
-pub fn begin_origin(dir: &Path, name: &str, old_name: &str, now: Timestamp) -> Result<Receipt> {
+pub fn begin_origin(
+    dir: &Path,
+    name: &str,
+    old_name: &str,
+    last_head: Option<LastHead>,
+    now: Timestamp,
+) -> Result<Receipt> {
     let conn = open_writing(&dir.join("jijia.db"))?;
     conn.execute_batch("begin immediate").map_err(store_error)?;
     let mut receipt = None;
     tx::in_transaction(&conn, |tx| {
         let head = tx.head();
-        let entry = Entry::Origin {
-            v: FORMAT,
-            received_at: now,
+        let kind = Kind::Origin {
             name: name.to_owned(),
             old_name: old_name.to_owned(),
             old_size: head.size(),
             old_root: hex::encode(head.root()),
+            last_head,
         };
-        receipt = Some(tx.append(&entry, name, &[])?);
+        receipt = Some(tx.append(now, kind, name, &[Payload::new("by", SHELL)?])?);
         tx.exec("delete from cosignature", ())?;
         tx.exec("delete from checkpoint", ())?;
         tx.exec("delete from tile", ())

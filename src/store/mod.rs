@@ -28,7 +28,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rusqlite::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
@@ -87,6 +87,8 @@ pub struct Store {
     demo: bool,
     decoder: Decoder,
     uploads: uploads::Uploads,
+    /// Index of the entry with the rules by which this process judges.
+    rules: Arc<OnceLock<u64>>,
     _lock: Option<Arc<File>>,
 }
 
@@ -137,6 +139,7 @@ impl Store {
             demo,
             decoder: Decoder::start()?,
             uploads: uploads::Uploads::default(),
+            rules: Arc::default(),
             _lock: lock,
         })
     }

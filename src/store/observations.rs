@@ -10,7 +10,7 @@ use super::reports::{Added, known_submission};
 use super::tx::{Tx, store_error};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{self, Commitments, DeadLetters, Entry, FORMAT, Payload, Receipt};
+use crate::evidence::entry::{DeadLetters, Kind, Payload, Receipt, SHELL};
 use crate::evidence::merkle::{self, Hash, Head};
 use crate::water::observation::{DeadLetter, NewBatch, NewObservation};
 use jiff::Timestamp;
@@ -196,21 +196,19 @@ fn append_batch(
     let now_ms = received_at.as_millisecond();
     let body = sender.map(|(_, sha)| Payload::new("body", sha));
     let file = batch.file.as_ref().map(|name| Payload::new("file", name.as_bytes()));
-    let payloads = body.into_iter().chain(file).collect::<Result<Vec<_>>>()?;
-    let entry = Entry::Observations {
-        v: FORMAT,
+    let by = std::iter::once(Payload::new("by", batch.by.as_bytes()));
+    let payloads = by.chain(body).chain(file).collect::<Result<Vec<_>>>()?;
+    let kind = Kind::Observations {
         id: sender.map(|(id, _)| id),
         source: batch.source.clone(),
-        received_at,
         count: fresh.len() as u64,
         first: from_ms(times().min().unwrap_or(now_ms)),
         last: from_ms(times().max().unwrap_or(now_ms)),
         root: hex::encode(rows.root()),
         dead: commit_dead(&batch.dead)?,
-        commit: entry::commit(&payloads),
     };
     let id = sender.map_or_else(String::new, |(id, _)| id.to_string());
-    let receipt = tx.append(&entry, &id, &payloads)?;
+    let receipt = tx.append(received_at, kind, &id, &payloads)?;
     add_dead(tx, &receipt, &batch.dead)?;
     for (pos, (ds, o)) in fresh.iter().enumerate() {
         tx.exec(
@@ -257,7 +255,8 @@ pub(super) fn append_dead(
     dead: Vec<DeadLetter>,
     received_at: Timestamp,
 ) -> Result<()> {
-    let batch = NewBatch { source: source.to_owned(), file: None, observations: Vec::new(), dead };
+    let (by, source) = (source.to_owned(), source.to_owned());
+    let batch = NewBatch { source, by, file: None, observations: Vec::new(), dead };
     add_batch(tx, &batch, received_at, None).map(|_| ())
 }
 
@@ -284,19 +283,16 @@ pub(super) fn adopt_dead(tx: &mut Tx<'_>, received_at: Timestamp) -> Result<()> 
     if ids.is_empty() {
         return Ok(());
     }
-    let entry = Entry::Observations {
-        v: FORMAT,
+    let kind = Kind::Observations {
         id: None,
         source: "migration".into(),
-        received_at,
         count: 0,
         first: received_at,
         last: received_at,
         root: hex::encode(Head::default().root()),
         dead: Some(DeadLetters { count: head.size(), root: hex::encode(head.root()) }),
-        commit: Commitments::new(),
     };
-    let receipt = tx.append(&entry, "", &[])?;
+    let receipt = tx.append(received_at, kind, "", &[Payload::new("by", SHELL)?])?;
     for (pos, id) in ids.iter().enumerate() {
         tx.exec("update dead_letter set entry = ?2, pos = ?3 where id = ?1", (id, receipt.index, pos))?;
     }

@@ -26,8 +26,8 @@ pub struct Door<'a> {
     pub locator: &'a Locator,
     /// Limits of photos.
     pub photos: Limits,
-    /// Who brings it, where that is not the shell.
-    pub by: Option<&'a str>,
+    /// Who brings it.
+    pub by: &'a str,
 }
 
 /// What became of a member of an archive.
@@ -106,27 +106,23 @@ impl Store {
         match item {
             Item::Patrol(id) => {
                 match parse_patrol(&bytes, &arrival).and_then(|p| same_id(p.record.id, id).map(|()| p)) {
-                    Ok(patrol) => {
-                        self.add_patrol(NewPatrol { by: door.by.map(str::to_owned), ..patrol }).await
-                    }
+                    Ok(patrol) => self.add_patrol(NewPatrol { by: door.by.to_owned(), ..patrol }).await,
                     Err(error) => self.taken_before(&bytes, error).await,
                 }
             }
             Item::Report(id) => {
                 match parse_report(&bytes, &arrival).and_then(|r| same_id(r.id, id).map(|()| r)) {
-                    Ok(report) => {
-                        self.add_report(NewReport { by: door.by.map(str::to_owned), ..report }).await
-                    }
+                    Ok(report) => self.add_report(NewReport { by: door.by.to_owned(), ..report }).await,
                     Err(error) => self.taken_before(&bytes, error).await,
                 }
             }
             Item::Photo(sha256) => {
                 let upload = self.whole(Sealed::Photo, &sha256, door.photos.max_bytes, &bytes).await?;
-                self.add_photo(upload, &sha256, door.photos).await
+                self.add_photo(upload, &sha256, door.photos, door.by.to_owned()).await
             }
             Item::Voice(sha256) => {
                 let upload = self.whole(Sealed::Voice, &sha256, voice::MAX_BYTES, &bytes).await?;
-                self.add_voice(upload, &sha256).await
+                self.add_voice(upload, &sha256, door.by.to_owned()).await
             }
         }
     }

@@ -12,7 +12,7 @@ use super::tx::Tx;
 use super::uploads::Upload;
 use super::{Store, by_hash};
 use crate::error::{Error, Result};
-use crate::evidence::entry::{Entry, FORMAT, Sealed};
+use crate::evidence::entry::{Kind, Payload, Sealed};
 use crate::evidence::timeline::PhotoRef;
 use crate::patrol::photo::taken::{Taken, taken};
 use crate::patrol::photo::{self, Limits, Photo};
@@ -63,7 +63,13 @@ impl Store {
     /// # Errors
     /// `Invalid` for a wrong hash, `Unsupported` and `TooLarge` for what is not a photo within the limits; then
     /// nothing is kept.
-    pub async fn add_photo(&self, upload: Upload, sha256_hex: &str, limits: Limits) -> Result<Added> {
+    pub async fn add_photo(
+        &self,
+        upload: Upload,
+        sha256_hex: &str,
+        limits: Limits,
+        by: String,
+    ) -> Result<Added> {
         let hex = sha256_hex.to_owned();
         let upload = self.unless_erased(Sealed::Photo, &hex, upload).await?;
         let original = self.original_path(&hex);
@@ -85,7 +91,7 @@ impl Store {
         let (_claim, hex, photo) = self.decode(seal).await?;
         // Crash here: the sealed file has no entry yet; the phone sends again and this line is reached again.
         let received_at = self.clock.now();
-        self.writer.run(move |tx| add_photo(tx, &hex, bytes, &photo, received_at)).await
+        self.writer.run(move |tx| add_photo(tx, &hex, bytes, &photo, received_at, by)).await
     }
 
     /// What each photo says of its own taking, in order; from the sealed originals, so that nothing else can say it.
@@ -123,21 +129,20 @@ fn add_photo(
     bytes: u64,
     photo: &Photo,
     received_at: jiff::Timestamp,
+    by: String,
 ) -> Result<Added> {
     if let Some(known) = known_file(tx, Sealed::Photo, hex)? {
         return Ok(known);
     }
-    let entry = Entry::Photo {
-        v: FORMAT,
+    let kind = Kind::Photo {
         sha256: hex.to_owned(),
         bytes,
         media_type: photo.media_type.into(),
-        received_at,
         width: photo.width,
         height: photo.height,
         copy: photo.preview.as_ref().map(|copy| hex::encode(Sha256::digest(copy))),
     };
-    let receipt = tx.append(&entry, hex, &[])?;
+    let receipt = tx.append(received_at, kind, hex, &[Payload::new("by", by)?])?;
     let key = hex::decode(hex).unwrap_or_default();
     tx.exec(
         "insert into photo (sha256, entry, media_type, bytes, width, height, preview)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Store;
 use super::tx::Tx;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{self, Entry, FORMAT, Payload, Receipt};
+use crate::evidence::entry::{Kind, Payload, Receipt, SHELL};
 use crate::evidence::merkle::Hash;
 use crate::lake::geotag::Locator;
 use crate::lake::{Geotag, Match, Place};
@@ -64,7 +64,7 @@ impl Store {
         self.writer.run(move |tx| judge_again(tx, &place, &locator, step)).await
     }
 
-    /// Says in the log that a document was made; `by` is who asked for it, where that was not the shell.
+    /// Appends an entry that says that a document was made; `by` is who asked for it.
     ///
     /// # Errors
     /// As every write.
@@ -74,21 +74,16 @@ impl Store {
         sha256: Hash,
         log_size: u64,
         filter_words: String,
-        by: Option<String>,
+        by: String,
     ) -> Result<Receipt> {
-        let received_at = self.clock.now();
+        let (received_at, rules) = (self.clock.now(), self.rules.get().copied());
         self.writer
             .run(move |tx| {
-                let payloads = [Payload::new("filter", filter_words)?];
+                let payloads = [Payload::new("filter", filter_words)?, Payload::new("by", by)?];
                 let sha256 = hex::encode(sha256);
-                let commit = entry::commit(&payloads);
                 let id = sha256.clone();
-                let format = format.to_owned();
-                tx.append(
-                    &Entry::Export { v: FORMAT, received_at, format, sha256, log_size, commit, by },
-                    &id,
-                    &payloads,
-                )
+                let kind = Kind::Export { format: format.to_owned(), sha256, log_size, rules };
+                tx.append(received_at, kind, &id, &payloads)
             })
             .await
     }
@@ -106,10 +101,37 @@ impl Store {
                 if known.is_some_and(|(k,)| k == hex) {
                     return Ok(());
                 }
-                tx.append(&Entry::Place { v: FORMAT, received_at, hash: hex.clone() }, &hex, &[])?;
+                tx.append(received_at, Kind::Place { hash: hex.clone() }, &hex, &[])?;
                 tx.exec("insert into meta values ('place', ?1) on conflict do update set value = ?1", (hex,))
             })
             .await
+    }
+
+    /// Names the rules by which this process judges, as JSON: each export names their entry. The same rules as before, also
+    /// of another process, are no new entry.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn add_rules(&self, rules: String) -> Result<()> {
+        let received_at = self.clock.now();
+        let index = self
+            .writer
+            .run(move |tx| {
+                let known: Option<(u64,)> = tx.find(
+                    "select p.entry from entry e join payload p on p.entry = e.idx and p.name = 'rules'
+                     where e.kind = 'rules' and p.body = ?1 order by p.entry desc limit 1",
+                    (rules.as_bytes(),),
+                )?;
+                if let Some((index,)) = known {
+                    return Ok(index);
+                }
+                let payloads = [Payload::new("rules", rules)?, Payload::new("by", SHELL)?];
+                Ok(tx.append(received_at, Kind::Rules, "", &payloads)?.index)
+            })
+            .await?;
+        // Set once: a process does not change its rules.
+        let _ = self.rules.set(index);
+        Ok(())
     }
 }
 
@@ -129,20 +151,32 @@ pub(super) fn known_submission(tx: &Tx<'_>, id: Uuid, body_sha256: &Hash) -> Res
     }
 }
 
-/// The payloads of a submission. `body` holds the digest of what was sent: it tells a repetition from a conflict,
-/// and binds the phone's bytes to the log.
-pub(super) fn payloads(
-    record: Vec<u8>,
-    body_sha256: &Hash,
-    texts: [(&'static str, Option<&String>); 3],
-) -> Result<Vec<Payload>> {
-    let mut all = vec![Payload::new("record", record)?, Payload::new("body", *body_sha256)?];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            all.push(Payload::new(name, text.as_bytes())?);
+/// What every submission commits to beside its record. `body` holds the digest of what was sent: it tells a repetition from
+/// a conflict, and binds the phone's bytes to the log.
+pub(super) struct Submitted<'a> {
+    pub body_sha256: &'a Hash,
+    pub person: &'a str,
+    pub by: &'a str,
+    pub note: Option<&'a String>,
+    pub name: Option<&'a String>,
+    pub reason: Option<&'a String>,
+}
+
+impl Submitted<'_> {
+    pub(super) fn payloads(&self, record: Vec<u8>) -> Result<Vec<Payload>> {
+        let mut all = vec![
+            Payload::new("record", record)?,
+            Payload::new("body", *self.body_sha256)?,
+            Payload::new("person", self.person)?,
+            Payload::new("by", self.by)?,
+        ];
+        for (name, text) in [("note", self.note), ("name", self.name), ("reason", self.reason)] {
+            if let Some(text) = text {
+                all.push(Payload::new(name, text.as_bytes())?);
+            }
         }
+        Ok(all)
     }
-    Ok(all)
 }
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
@@ -158,19 +192,17 @@ fn add_report(tx: &mut Tx<'_>, r: &NewReport) -> Result<Added> {
     if let Some(receipt) = known_submission(tx, r.id, &r.body_sha256)? {
         return Ok(Added { receipt, new: false });
     }
-    let texts = [("note", r.note.as_ref()), ("name", r.name.as_ref()), ("reason", None)];
-    let payloads = payloads(json(&r.record)?, &r.body_sha256, texts)?;
-    let entry = Entry::Report {
-        v: FORMAT,
-        id: r.id,
-        received_at: r.received_at,
-        person: r.person.clone(),
-        patrol: r.patrol,
-        commit: entry::commit(&payloads),
-        photos: r.record.photos.clone(),
-        by: r.by.clone(),
+    let submitted = Submitted {
+        body_sha256: &r.body_sha256,
+        person: &r.person,
+        by: &r.by,
+        note: r.note.as_ref(),
+        name: r.name.as_ref(),
+        reason: None,
     };
-    let receipt = tx.append(&entry, &r.id.to_string(), &payloads)?;
+    let payloads = submitted.payloads(json(&r.record)?)?;
+    let kind = Kind::Report { id: r.id, patrol: r.patrol, photos: r.record.photos.clone() };
+    let receipt = tx.append(r.received_at, kind, &r.id.to_string(), &payloads)?;
     tx.exec("insert into submission (id, entry) values (?1, ?2)", (r.id.as_bytes(), receipt.index))?;
     let row = SightingRow {
         report: r.id,
@@ -307,17 +339,16 @@ fn add_patrol(tx: &mut Tx<'_>, p: &NewPatrol) -> Result<Added> {
     if let Some(receipt) = known_submission(tx, id, &p.body_sha256)? {
         return Ok(Added { receipt, new: false });
     }
-    let texts = [("note", p.note.as_ref()), ("name", p.name.as_ref()), ("reason", None)];
-    let payloads = payloads(json(&p.record)?, &p.body_sha256, texts)?;
-    let entry = Entry::Patrol {
-        v: FORMAT,
-        id,
-        received_at: p.received_at,
-        person: p.record.person.id.clone(),
-        commit: entry::commit(&payloads),
-        by: p.by.clone(),
+    let submitted = Submitted {
+        body_sha256: &p.body_sha256,
+        person: &p.record.person.id,
+        by: &p.by,
+        note: p.note.as_ref(),
+        name: p.name.as_ref(),
+        reason: None,
     };
-    let receipt = tx.append(&entry, &id.to_string(), &payloads)?;
+    let payloads = submitted.payloads(json(&p.record)?)?;
+    let receipt = tx.append(p.received_at, Kind::Patrol { id }, &id.to_string(), &payloads)?;
     tx.exec("insert into submission (id, entry) values (?1, ?2)", (id.as_bytes(), receipt.index))?;
     tx.exec(
         "insert into patrol (id, entry, person, started_ms, ended_ms) values (?1, ?2, ?3, ?4, ?5)",

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, ffi::ErrorCode};
 
 use crate::error::{Error, Result};
-use crate::evidence::entry::{Entry, Payload, Receipt};
+use crate::evidence::entry::{CLOCK_TOLERANCE_S, Entry, Kind, Payload, Receipt};
 use crate::evidence::merkle::{self, Hash, Head};
 
 /// Runs a command in the transaction that stands open on `conn`.
@@ -114,15 +115,22 @@ impl<'c> Tx<'c> {
         &self.head
     }
 
-    /// Appends an entry as the next leaf and keeps its payloads.
-    pub fn append(&mut self, entry: &Entry, id: &str, payloads: &[Payload]) -> Result<Receipt> {
+    /// Appends an entry as the next leaf and keeps its payloads. `id` is what its receipt is for.
+    pub fn append(
+        &mut self,
+        received_at: Timestamp,
+        kind: Kind,
+        id: &str,
+        payloads: &[Payload],
+    ) -> Result<Receipt> {
+        let index = self.head.size();
+        let mut entry = Entry::new(received_at, kind, payloads);
+        entry.clock_behind_s = self.clock_behind_s(index, received_at)?;
         let bytes = entry.to_bytes()?;
         let leaf = merkle::leaf_hash(&bytes);
-        let index = self.head.size();
-        let received_at = entry.received_at();
         self.exec(
             "insert into entry (idx, kind, received_ms, body, leaf) values (?1, ?2, ?3, ?4, ?5)",
-            (index, entry.kind(), received_at.as_millisecond(), &bytes, leaf),
+            (index, entry.kind.as_str(), received_at.as_millisecond(), &bytes, leaf),
         )?;
         for p in payloads {
             self.exec(
@@ -131,15 +139,22 @@ impl<'c> Tx<'c> {
             )?;
         }
         self.head.push(leaf);
-        Ok(Receipt { id: id.to_owned(), index, leaf_hash: hex::encode(leaf), received_at })
+        receipt(id, index, leaf, received_at, bytes)
+    }
+
+    /// By how much `received_at` lies before the entry that stands before `index`, if that is more than chance.
+    fn clock_behind_s(&self, index: u64, received_at: Timestamp) -> Result<Option<u64>> {
+        let Some(before) = index.checked_sub(1) else { return Ok(None) };
+        let (before_ms,): (i64,) = self.row("select received_ms from entry where idx = ?1", (before,))?;
+        let behind_s = before_ms.saturating_sub(received_at.as_millisecond()).max(0).unsigned_abs() / 1000;
+        Ok((behind_s > CLOCK_TOLERANCE_S).then_some(behind_s))
     }
 
     /// The receipt of an entry already in the log.
     pub fn receipt(&self, id: &str, index: u64) -> Result<Receipt> {
-        let (ms, leaf): (i64, Hash) =
-            self.row("select received_ms, leaf from entry where idx = ?1", (index,))?;
-        let received_at = crate::clock::from_ms(ms);
-        Ok(Receipt { id: id.to_owned(), index, leaf_hash: hex::encode(leaf), received_at })
+        let (ms, leaf, body): (i64, Hash, Vec<u8>) =
+            self.row("select received_ms, leaf, body from entry where idx = ?1", (index,))?;
+        receipt(id, index, leaf, crate::clock::from_ms(ms), body)
     }
 
     /// Runs a statement from the cache.
@@ -166,6 +181,12 @@ impl<'c> Tx<'c> {
             .and_then(|mut s| s.query_row(params, T::from_row).optional())
             .map_err(|e| self.failed(e))
     }
+}
+
+fn receipt(id: &str, index: u64, leaf: Hash, received_at: Timestamp, body: Vec<u8>) -> Result<Receipt> {
+    let entry = String::from_utf8(body)
+        .map_err(|_| Error::Internal(format!("entry {index} is not UTF-8; run `jijia audit`")))?;
+    Ok(Receipt { id: id.to_owned(), index, leaf_hash: hex::encode(leaf), received_at, entry })
 }
 
 /// A row as a tuple.

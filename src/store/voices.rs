@@ -6,7 +6,7 @@ use super::sealed::{check_hash, known_file};
 use super::tx::Tx;
 use super::uploads::Upload;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{Entry, FORMAT, Sealed};
+use crate::evidence::entry::{Kind, Payload, Sealed};
 use crate::patrol::voice::{self, Voice};
 
 impl Store {
@@ -15,7 +15,7 @@ impl Store {
     /// # Errors
     /// `Invalid` for a wrong hash, `Unsupported` and `TooLarge` for what is not a recording within the limit; then
     /// nothing is kept.
-    pub async fn add_voice(&self, upload: Upload, sha256_hex: &str) -> Result<Added> {
+    pub async fn add_voice(&self, upload: Upload, sha256_hex: &str, by: String) -> Result<Added> {
         let upload = self.unless_erased(Sealed::Voice, sha256_hex, upload).await?;
         let (hex, path) = (sha256_hex.to_owned(), self.sealed_path(Sealed::Voice, sha256_hex));
         let bytes = upload.offset();
@@ -33,7 +33,7 @@ impl Store {
             tokio::task::spawn_blocking(seal).await.map_err(|e| Error::Internal(e.to_string()))??;
         // Crash here: the sealed file has no entry yet; the phone sends again and this line is reached again.
         let received_at = self.clock.now();
-        self.writer.run(move |tx| add_voice(tx, &hex, bytes, voice, received_at)).await
+        self.writer.run(move |tx| add_voice(tx, &hex, bytes, voice, received_at, by)).await
     }
 }
 
@@ -43,20 +43,15 @@ fn add_voice(
     bytes: u64,
     voice: Voice,
     received_at: jiff::Timestamp,
+    by: String,
 ) -> Result<Added> {
     if let Some(known) = known_file(tx, Sealed::Voice, hex)? {
         return Ok(known);
     }
     let Voice { media_type, duration_s } = voice;
-    let entry = Entry::Voice {
-        v: FORMAT,
-        sha256: hex.to_owned(),
-        bytes,
-        media_type: media_type.to_owned(),
-        received_at,
-        duration_s,
-    };
-    let receipt = tx.append(&entry, hex, &[])?;
+    let (sha256, kind_of_file) = (hex.to_owned(), media_type.to_owned());
+    let kind = Kind::Voice { sha256, bytes, media_type: kind_of_file, duration_s };
+    let receipt = tx.append(received_at, kind, hex, &[Payload::new("by", by)?])?;
     tx.exec(
         "insert into voice (sha256, entry, media_type, bytes, duration_s) values (?1, ?2, ?3, ?4, ?5)",
         (hex::decode(hex).unwrap_or_default(), receipt.index, media_type, bytes, duration_s),

@@ -177,16 +177,16 @@ fn settle(conn: &Connection) -> Result<()> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::evidence::entry::{Entry, Payload};
+    use crate::evidence::entry::{Kind, Payload};
 
     /// A command that appends one entry, and where its answer goes.
     fn adds(hash: &str, payload: Vec<u8>) -> (Job, oneshot::Receiver<bool>) {
         let (answer, answered) = oneshot::channel();
         let hash = hash.to_owned();
         let job: Job = Box::new(move |tx| {
-            let entry = Entry::Place { v: 1, received_at: Clock::System.now(), hash };
+            let (at, kind) = (Clock::System.now(), Kind::Place { hash });
             let payload = Payload::new("record", payload).unwrap();
-            let added = tx.is_some_and(|tx| tx.apart(|tx| tx.append(&entry, "place", &[payload])).is_ok());
+            let added = tx.is_some_and(|tx| tx.apart(|tx| tx.append(at, kind, "place", &[payload])).is_ok());
             Box::new(move |failed| answer.send(added && failed.is_none()).unwrap())
         });
         (job, answered)

@@ -185,6 +185,8 @@ impl DeadLetter {
 pub struct NewBatch {
     /// The source as the log names it: `mqtt:lake`, `http`, `import`.
     pub source: String,
+    /// Who brought it: an account, token or phone, `shell`, or the source itself.
+    pub by: String,
     /// Name of the file they stood in; kept apart under a salt, since it may name a person.
     pub file: Option<String>,
     /// Values; those already known are dropped, a second value for the same time is a correction beside the first.

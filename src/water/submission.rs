@@ -68,7 +68,16 @@ pub fn parse_observations(body: &[u8], received_at: Timestamp) -> Result<(Uuid, 
         .enumerate()
         .map(|(i, o)| parse_one(o, received_at).map_err(|e| e.under(&format!("observations[{i}]"))))
         .collect::<Result<_>>()?;
-    Ok((id, NewBatch { source: "http".into(), file: None, observations: parsed, dead: Vec::new() }))
+    Ok((
+        id,
+        NewBatch {
+            source: "http".into(),
+            by: String::new(),
+            file: None,
+            observations: parsed,
+            dead: Vec::new(),
+        },
+    ))
 }
 
 fn parse_one(o: ObservationBody, received_at: Timestamp) -> Result<NewObservation> {

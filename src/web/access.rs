@@ -290,9 +290,9 @@ async fn form_field(request: &mut Request) -> Result<String> {
     Ok(shown)
 }
 
-/// Asked for by a person who looks at pages.
+/// Asked for by a person who looks at pages; programs read the API and the log.
 fn is_page(request: &Request) -> bool {
-    !request.uri().path().starts_with("/api/")
+    !["/api/", "/log/"].iter().any(|of_programs| request.uri().path().starts_with(of_programs))
 }
 
 /// Where somebody signs in, and comes back from; before anybody can, where the first administrator is made.

@@ -94,7 +94,7 @@ fn desk(app: &App, by: String) -> Desk {
         place: app.place.clone(),
         rules: app.rules.clone(),
         office: app.settings.office.clone(),
-        by: Some(by),
+        by,
     }
 }
 

@@ -50,8 +50,7 @@ pub(super) async fn export_compliance(
     duty::write_csv(&shown, &app.place, &mut csv)?;
     let sha256 = Sha256::digest(&csv).into();
     let words = duty::filter_words(&shown.filter, &app.place);
-    let receipt =
-        app.store.add_export(Format::Csv.word(), sha256, shown.log_size, words, Some(actor.id)).await?;
+    let receipt = app.store.add_export(Format::Csv.word(), sha256, shown.log_size, words, actor.id).await?;
     let headers = [
         (header::CONTENT_TYPE, Format::Csv.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"jijia-duty-{}.csv\"", receipt.index)),

@@ -61,29 +61,31 @@ pub(super) struct Built {
     pub table: Vec<Door>,
 }
 
-const fn roles(reaches: [Reach; 7]) -> Rule {
+const fn roles(reaches: [Reach; 8]) -> Rule {
     Rule::Roles(reaches)
 }
 
-// How far each role reaches:                        patrol super liaison unit admin viewer machine
-const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All]);
-const HOME: Rule = /*                           */ roles([Own, All, All, Unit, All, All, No]);
-const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, All, All, All]);
-const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All]);
-const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No]);
-const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All]);
-pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No]);
-const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All]);
+// How far each role reaches:                        patrol super liaison unit admin viewer machine monitor
+const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All, No]);
+const HOME: Rule = /*                           */ roles([Own, All, All, Unit, All, All, No, No]);
+const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, All, All, All, No]);
+const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All, No]);
+const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No, No]);
+const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All, No]);
+pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No, No]);
+const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All, No]);
 // Why somebody was excused (病假) is not for everybody who may read.
-pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No]);
+pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No, No]);
 /// Not a door: who hears at `/readyz` what is wrong, and not only that something is.
-pub(super) const TOLD: Rule = /*                */ roles([No, All, All, No, All, No, All]);
-const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All]);
-const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No]);
-const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All]);
-const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No]);
-const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No]);
-const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No]);
+pub(super) const TOLD: Rule = /*                */ roles([No, All, All, No, All, No, All, No]);
+const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All, No]);
+const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No, No]);
+const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All, No]);
+const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No, No]);
+const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No, No]);
+/// Entries as they lie in the log: when what was sent, looked at, changed.
+pub(super) const ENTRIES: Rule = /*             */ roles([No, All, All, No, All, No, No, All]);
+const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No, No]);
 
 /// The table.
 pub(super) fn doors(app: App) -> Built {
@@ -148,11 +150,13 @@ fn evidence_api(doors: Doors) -> Doors {
         .api(EXPORTERS, routes!(bundles::get_bundle))
 }
 
-/// The log is published: whoever holds a receipt, a bundle or a print checks it without asking anybody.
+/// The log's hashes are published: whoever holds a receipt, a bundle or a print checks it without asking anybody. Its
+/// entries are for those who see the whole lake, and for monitors.
 fn log_api(doors: Doors) -> Doors {
     doors
         .page(Rule::Public, "GET", "/log/checkpoint", get(log::get_checkpoint))
         .page(Rule::Public, "GET", "/log/tile/{*path}", get(log::get_tile))
+        .page(ENTRIES, "GET", "/log/tile/entries/{*path}", get(log::get_entries))
         .api(Rule::Public, routes!(timeline::get_head))
         .api(Rule::Public, routes!(log::get_key))
         .api(Rule::Public, routes!(log::get_inclusion))

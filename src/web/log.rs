@@ -2,18 +2,20 @@
 //! ready-made proofs for those who do not want to fetch tiles.
 
 use axum::extract::{Path, Query, State};
-use axum::http::{Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::access::is_let;
 use super::app::App;
+use super::doors::ENTRIES;
 use super::problem::{Failure, Problem};
 use crate::error::Error;
 use crate::evidence::checkpoint::decimal;
 use crate::evidence::merkle::Hash;
-use crate::evidence::tile::Tile;
+use crate::evidence::tile::{Content, Tile};
 
 /// What has this address never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -25,11 +27,26 @@ pub(super) async fn get_checkpoint(State(app): State<App>) -> Result<Response, F
     Ok(([(header::CONTENT_TYPE, PLAIN), (header::CACHE_CONTROL, "no-cache")], checkpoint).into_response())
 }
 
-/// `GET /log/tile/<L>/<N>[.p/<W>]`, `GET /log/tile/entries/<N>[.p/<W>]`.
+/// `GET /log/tile/<L>/<N>[.p/<W>]`: hashes.
 pub(super) async fn get_tile(State(app): State<App>, Path(path): Path<String>) -> Result<Response, Failure> {
     let tile: Tile = format!("tile/{path}").parse()?;
+    if tile.content == Content::Entries {
+        // That address is a door of its own; no other spelling leads past it.
+        return Err(Error::NotFound(format!("tile/{path}")).into());
+    }
     let bytes = app.publisher.tile(tile).await?;
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, FOR_EVER)];
+    Ok((headers, bytes).into_response())
+}
+
+/// `GET /log/tile/entries/<N>[.p/<W>]`: an entry bundle, for monitors.
+pub(super) async fn get_entries(
+    State(app): State<App>,
+    Path(path): Path<String>,
+) -> Result<Response, Failure> {
+    let tile: Tile = format!("tile/entries/{path}").parse()?;
+    let bytes = app.publisher.tile(tile).await?;
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, bytes).into_response())
 }
 
@@ -131,7 +148,8 @@ pub(super) async fn get_consistency(State(app): State<App>, uri: Uri) -> Result<
     Ok(axum::Json(body).into_response())
 }
 
-/// The proof file of a receipt (C2SP tlog-proof): with it the entry is checked offline, against the log's key alone.
+/// The proof file of a receipt (C2SP tlog-proof): with it the entry is checked offline, against the log's key alone. To those
+/// who may see entries it comes with the entry's bytes as `extra`.
 #[utoipa::path(get, path = "/api/v1/log/proofs/{index}", tag = "log",
     params(("index" = u64, Path, description = "As in the receipt")),
     responses((status = 200, body = String, content_type = "text/plain"),
@@ -140,13 +158,18 @@ pub(super) async fn get_consistency(State(app): State<App>, uri: Uri) -> Result<
 pub(super) async fn get_proof(
     State(app): State<App>,
     Path(index): Path<String>,
+    request_headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let index = number("index", &index)?;
-    let proof = app.publisher.prove(index).await?.to_string();
+    let mut proof = app.publisher.prove(index).await?;
+    if is_let(&app, &ENTRIES, &request_headers).await? {
+        proof.extra = app.store.list_entries(index, 1).await?.pop().map(|entry| entry.body);
+    }
+    let proof = proof.to_string();
     let headers = [
         (header::CONTENT_TYPE, PLAIN.to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"jijia-{index}.tlog-proof\"")),
-        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     Ok((headers, proof).into_response())
 }

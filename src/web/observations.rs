@@ -3,10 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 
+use super::access::Actor;
 use super::app::{App, Json};
 use super::problem::{Failure, Problem};
 use super::reports::receipt;
 use crate::evidence::entry::Receipt;
+use crate::water::observation::NewBatch;
 use crate::water::submission::{ObservationsBody, parse_observations};
 
 /// Takes values of sensors or samplers. A value already known is nothing new; another value for the same time
@@ -14,8 +16,13 @@ use crate::water::submission::{ObservationsBody, parse_observations};
 #[utoipa::path(post, path = "/api/v1/observations", tag = "observations", request_body = ObservationsBody,
     responses((status = 201, body = Receipt), (status = 200, body = Receipt), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
-pub(super) async fn add_observations(State(app): State<App>, Json(body): Json) -> Result<Response, Failure> {
+pub(super) async fn add_observations(
+    State(app): State<App>,
+    actor: Actor,
+    Json(body): Json,
+) -> Result<Response, Failure> {
     let (id, batch) = parse_observations(&body, app.store.clock().now())?;
+    let batch = NewBatch { by: actor.id, ..batch };
     let (added, _) = app.store.add_observations_as(id, &body, batch).await?;
     Ok(receipt(added, "/api/v1/timeline".into()))
 }

@@ -88,8 +88,7 @@ pub(super) async fn add_outbox(
     };
     let open = move || Outbox::open(&file, limits);
     let outbox = tokio::task::spawn_blocking(open).await.map_err(|e| Error::Internal(e.to_string()))??;
-    let door =
-        Door { place: &app.place, locator: &app.locator, photos: app.settings.photos, by: Some(&actor.id) };
+    let door = Door { place: &app.place, locator: &app.locator, photos: app.settings.photos, by: &actor.id };
     let taken = app.store.take_archive(outbox, door).await?;
     let items: Vec<OutboxItem> = taken.into_iter().map(OutboxItem::of).collect();
     let new = items.iter().filter(|i| i.new).count();

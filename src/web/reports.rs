@@ -47,7 +47,7 @@ pub(super) async fn add_report(
     let added = match parse_report(&body, &app.arrival(device_time(&headers)?)) {
         Ok(report) => {
             actor.check_may_name(&app, &report.person).await?;
-            app.store.add_report(NewReport { by: Some(actor.id), ..report }).await?
+            app.store.add_report(NewReport { by: actor.id, ..report }).await?
         }
         Err(error) => app.store.taken_before(&body, error).await?,
     };
@@ -90,7 +90,7 @@ pub(super) async fn add_correction(
     let added = match parse_correction(&body, &app.place) {
         Ok(correction) => {
             actor.check_may_name(&app, &correction.person.id).await?;
-            let (place_hash, locator, by) = (app.place.hash, app.locator.clone(), Some(actor.id));
+            let (place_hash, locator, by) = (app.place.hash, app.locator.clone(), actor.id);
             app.store.add_correction(report, body.to_vec(), correction, place_hash, locator, by).await?
         }
         Err(error) => {
@@ -122,7 +122,7 @@ pub(super) async fn add_patrol(
     let added = match parse_patrol(&body, &app.arrival(device_time(&headers)?)) {
         Ok(patrol) => {
             actor.check_may_name(&app, &patrol.record.person.id).await?;
-            app.store.add_patrol(NewPatrol { by: Some(actor.id), ..patrol }).await?
+            app.store.add_patrol(NewPatrol { by: actor.id, ..patrol }).await?
         }
         Err(error) => app.store.taken_before(&body, error).await?,
     };

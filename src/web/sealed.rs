@@ -33,11 +33,12 @@ struct Piece {
     length: u64,
 }
 
-/// Takes a file, in one go or in pieces.
+/// Takes a file, in one go or in pieces; `by` is who sends it.
 pub(super) async fn take(
     app: &App,
     kind: Sealed,
     sha256: &str,
+    by: String,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -75,8 +76,8 @@ pub(super) async fn take(
         return Ok((StatusCode::NO_CONTENT, [(OFFSET, offset.to_string())]).into_response());
     }
     let added = match kind {
-        Sealed::Photo => app.store.add_photo(upload, sha256, app.settings.photos).await?,
-        Sealed::Voice => app.store.add_voice(upload, sha256).await?,
+        Sealed::Photo => app.store.add_photo(upload, sha256, app.settings.photos, by).await?,
+        Sealed::Voice => app.store.add_voice(upload, sha256, by).await?,
     };
     Ok(receipt(added, location))
 }

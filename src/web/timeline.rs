@@ -111,7 +111,7 @@ pub(super) async fn export_timeline(
     let file = folder.path().join(format!("timeline.{}", format.word()));
     let mut filter = query.filter()?;
     actor.narrow(&mut filter)?;
-    let (office, by) = (&app.settings.office, Some(actor.id));
+    let (office, by) = (&app.settings.office, actor.id);
     let receipt = export(&app.store, &app.place, &app.rules, office, &filter, file.clone(), by).await?;
     let bytes = tokio::fs::read(&file).await.map_err(Error::from)?;
     let name = format!("attachment; filename=\"jijia-timeline-{}.{}\"", receipt.index, format.word());

@@ -238,7 +238,7 @@ fn fill(data: &Path) -> Result<Vec<PathBuf>, Fault> {
             let sha256 = hex::encode(Sha256::digest(&jpeg));
             let mut upload = store.resume_upload(Sealed::Photo, &sha256, limits.max_bytes).await?;
             upload.write(&jpeg)?;
-            store.add_photo(upload, &sha256, limits).await?;
+            store.add_photo(upload, &sha256, limits, "bench".into()).await?;
         }
         Ok::<_, Fault>(())
     })?;

@@ -143,7 +143,13 @@ impl Maker {
             let payload = lake::readings(n, at.as_millisecond(), keys);
             let topic = format!("jjh/JJH-{station}/telemetry");
             let observations = decode(&self.mapping, &topic, payload.as_bytes(), at.as_millisecond())?;
-            let batch = NewBatch { source: "mqtt:lake".into(), file: None, observations, dead: Vec::new() };
+            let batch = NewBatch {
+                source: "mqtt:lake".into(),
+                by: "test".into(),
+                file: None,
+                observations,
+                dead: Vec::new(),
+            };
             store.add_observations(batch).await?;
         } else {
             let body = lake::report(n, at, &self.place, &[lake::photo_hash(n)]).to_string();

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use jijia::evidence::entry::{Commitments, Entry, commitment};
+use jijia::evidence::entry::{Commitments, Entry, Kind, commitment};
 use jijia::evidence::merkle::{Hash, Head, leaf_hash};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -54,12 +54,12 @@ pub fn audit(dir: &Path) -> Checked<Held> {
     let mut held = Held { reports: BTreeMap::new(), photos: BTreeMap::new() };
     for (index, (entry, leaf)) in log(&db)?.into_iter().enumerate() {
         let leaf = (index as u64, hex::encode(leaf));
-        let twice = match entry {
-            Entry::Report { id, commit, .. } => {
-                whole_report(&db, leaf.0, id.as_bytes(), &commit)?;
+        let twice = match entry.kind {
+            Kind::Report { id, .. } => {
+                whole_report(&db, leaf.0, id.as_bytes(), &entry.commit)?;
                 held.reports.insert(id.to_string(), leaf)
             }
-            Entry::Photo { sha256, bytes, .. } => {
+            Kind::Photo { sha256, bytes, .. } => {
                 whole_photo(&db, dir, leaf.0, &sha256, bytes)?;
                 held.photos.insert(sha256, leaf)
             }

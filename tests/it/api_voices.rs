@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jijia::evidence::entry::Entry;
+use jijia::evidence::entry::{Entry, Kind};
 use jijia::people::Role;
 use jijia::store::backup::read_manifest;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn put_piece(service: &Service, whole: &[u8], from: usize, piece: &[u8]) -
 /// The entries of the log, as they are stored.
 async fn entries(service: &Service) -> Vec<Entry> {
     let stored = service.app.store.list_entries(0, 1000).await.unwrap();
-    stored.iter().map(|e| serde_json::from_slice(&e.body).unwrap()).collect()
+    stored.iter().map(|e| Entry::parse(&e.body).unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,17 +91,14 @@ async fn what_was_spoken_is_sealed_said_and_heard_whole_and_in_parts() {
     assert_eq!(service.send("GET", &address(&spoken), &beyond, b"").await.status, 416);
 
     let log = entries(&service).await;
-    let sealed = log.iter().find_map(|e| match e {
-        Entry::Voice { sha256, bytes, media_type, duration_s, .. } => {
+    let sealed = log.iter().find_map(|e| match &e.kind {
+        Kind::Voice { sha256, bytes, media_type, duration_s, .. } => {
             Some((sha256.clone(), *bytes, media_type.clone(), *duration_s))
         }
         _ => None,
     });
     assert_eq!(sealed, Some((sha256_of(&spoken), spoken.len() as u64, "audio/webm".into(), Some(12))));
-    let heard = log.iter().filter(|e| {
-        matches!(e, Entry::Access { what, of, .. }
-        if what == "voice" && *of == sha256_of(&spoken))
-    });
+    let heard = log.iter().filter(|e| matches!(&e.kind, Kind::Access { what } if what == "voice"));
     assert_eq!(heard.count(), 4, "whole, and by every part");
     let file = dir.path().join("voices").join(&sha256_of(&spoken)[..2]);
     assert_eq!(std::fs::read(file.join(format!("{}.bin", &sha256_of(&spoken)[2..]))).unwrap(), spoken);
@@ -210,7 +207,7 @@ async fn those_who_may_not_see_originals_know_of_it_and_do_not_hear_it() {
         .await
         .unwrap();
     upload.write(&spoken).unwrap();
-    service.app.store.add_voice(upload, &sha256_of(&spoken)).await.unwrap();
+    service.app.store.add_voice(upload, &sha256_of(&spoken), "test".into()).await.unwrap();
     let before = service.log_size().await;
     for (role, hears) in [(Role::Viewer, false), (Role::Supervisor, true), (Role::Liaison, true)] {
         let (_, mut browser) = browser(role).await;
@@ -230,7 +227,7 @@ async fn those_who_may_not_see_originals_know_of_it_and_do_not_hear_it() {
         .await
         .iter()
         .skip(usize::try_from(before).unwrap())
-        .filter(|e| matches!(e, Entry::Access { what, .. } if what == "voice"))
+        .filter(|e| matches!(&e.kind, Kind::Access { what } if what == "voice"))
         .count();
     assert_eq!(heard, 2);
 }

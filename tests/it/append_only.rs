@@ -35,6 +35,7 @@ async fn no_row_of_evidence_is_changed_replaced_or_deleted() {
     };
     let batch = jijia::water::observation::NewBatch {
         source: "mqtt:lake".into(),
+        by: "test".into(),
         file: None,
         observations: vec![observation],
         dead: vec![dead],

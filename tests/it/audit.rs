@@ -91,17 +91,33 @@ pub async fn story(dir: &Path) -> Vec<PathBuf> {
     let rows =
         |from: i64| (from..from + 6).map(|i| observation("S1", i * 60_000, Measured::number(i as f64 / 3.0)));
     for (from, dead) in [(0, vec![]), (6, vec![letter(1), letter(2)]), (4, vec![letter(3)])] {
-        let batch =
-            NewBatch { source: "mqtt:lake".into(), file: None, observations: rows(from).collect(), dead };
+        let batch = NewBatch {
+            source: "mqtt:lake".into(),
+            by: "test".into(),
+            file: None,
+            observations: rows(from).collect(),
+            dead,
+        };
         store.add_observations(batch).await.unwrap();
     }
     let second = vec![observation("S1", 60_000, Measured::from_text(8.12, "8.120"))];
     store
-        .add_observations(NewBatch { source: "http".into(), file: None, observations: second, dead: vec![] })
+        .add_observations(NewBatch {
+            source: "http".into(),
+            by: "test".into(),
+            file: None,
+            observations: second,
+            dead: vec![],
+        })
         .await
         .unwrap();
-    let alone =
-        NewBatch { source: "mqtt:lake".into(), file: None, observations: vec![], dead: vec![letter(4)] };
+    let alone = NewBatch {
+        source: "mqtt:lake".into(),
+        by: "test".into(),
+        file: None,
+        observations: vec![],
+        dead: vec![letter(4)],
+    };
     assert!(store.add_observations(alone).await.unwrap().receipt.is_some());
     let at = store.list_observations_after(jijia::store::Cursor::START, 9).await.unwrap().pop().unwrap().at;
     store.move_cursor("influx", at, vec![letter(5), letter(6)]).await.unwrap();
@@ -141,6 +157,7 @@ async fn what_the_service_wrote_has_no_findings_and_a_running_one_is_not_disturb
                 store
                     .add_observations(NewBatch {
                         source: "http".into(),
+                        by: "test".into(),
                         file: None,
                         observations,
                         dead: vec![],

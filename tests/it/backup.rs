@@ -80,6 +80,7 @@ async fn a_backup_made_while_all_is_written_comes_back_whole_and_the_log_goes_on
                 store
                     .add_observations(NewBatch {
                         source: "http".into(),
+                        by: "test".into(),
                         file: None,
                         observations,
                         dead: vec![],

@@ -6,7 +6,7 @@ use jijia::evidence::bundle::archive::{Archive, Member};
 use jijia::evidence::bundle::lines::{PayloadLine, ReadingLine, line};
 use jijia::evidence::bundle::{self, FileLine, Manifest, Photos};
 use jijia::evidence::checkpoint::{Checkpoint, SignedCheckpoint};
-use jijia::evidence::entry::{Entry, FORMAT, Payload, commit};
+use jijia::evidence::entry::{Entry, Kind as Said, Payload};
 use jijia::evidence::merkle::{Hash, leaf_hash};
 use jijia::evidence::note::{Kind, SignerKey};
 use jijia::evidence::proof::{Stored, inclusion, root};
@@ -83,6 +83,11 @@ impl Lake {
         (0..self.random.usize(0..4)).map(|_| words[self.random.usize(0..words.len())]).collect()
     }
 
+    fn append(&mut self, received_at: &str, said: Said, payloads: &[Payload], taken: bool) -> u64 {
+        let entry = Entry::new(received_at.parse().unwrap(), said, payloads);
+        self.add(entry.to_bytes().unwrap(), taken)
+    }
+
     fn hex(&mut self) -> String {
         let mut bytes = [0; 32];
         self.random.fill(&mut bytes);
@@ -97,17 +102,9 @@ impl Lake {
         body[0] = 0xff;
         let texts = [("body", body), ("name", self.text().into()), ("record", self.text().into())];
         let payloads = texts.map(|(name, body)| Payload { name, salt, body });
-        let entry = Entry::Report {
-            v: FORMAT,
-            id: Uuid::from_u128(self.random.u128(..)),
-            received_at: "2026-07-14T01:00:00Z".parse().unwrap(),
-            person: "p-7".into(),
-            patrol: None,
-            commit: commit(&payloads),
-            photos,
-            by: None,
-        };
-        let index = self.add(entry.to_bytes().unwrap(), taken);
+        let id = Uuid::from_u128(self.random.u128(..));
+        let index =
+            self.append("2026-07-14T01:00:00Z", Said::Report { id, patrol: None, photos }, &payloads, taken);
         let mut open = Vec::new();
         for p in payloads {
             if p.name == "name" || self.random.u8(..) < 20 {
@@ -134,17 +131,15 @@ impl Lake {
         let made = if self.shape.honest { &bytes[..length / 2] } else { b"another" };
         let copy =
             (media_type != "image/heic" && self.random.bool()).then(|| hex::encode(Sha256::digest(made)));
-        let entry = Entry::Photo {
-            v: FORMAT,
+        let said = Said::Photo {
             sha256: sha256.clone(),
             bytes: bytes.len() as u64,
             media_type: media_type.into(),
-            received_at: "2026-07-14T01:02:03.456Z".parse().unwrap(),
             width: None,
             height: None,
             copy: copy.clone(),
         };
-        let index = self.add(entry.to_bytes().unwrap(), taken);
+        let index = self.append("2026-07-14T01:02:03.456Z", said, &[], taken);
         if taken && self.random.u8(0..8) == 0 {
             let erasure = format!(r#"{{"type":"erasure","v":1,"target":{index},"name":"photo"}}"#);
             self.add(erasure.into_bytes(), true);
@@ -163,19 +158,16 @@ impl Lake {
         let count = self.random.u64(1..30);
         let rows: Vec<Vec<u8>> = (0..count).map(|n| self.row(n)).collect();
         let stored = Stored::over(rows.iter().map(|r| leaf_hash(r)).collect());
-        let entry = Entry::Observations {
-            v: FORMAT,
+        let said = Said::Observations {
             id: None,
             source: "mqtt:lake".into(),
-            received_at: "2026-07-14T01:00:00Z".parse().unwrap(),
             count,
             first: "2026-07-14T00:00:00Z".parse().unwrap(),
             last: "2026-07-14T01:00:00Z".parse().unwrap(),
             root: hex::encode(root(count, stored.read()).unwrap()),
             dead: None,
-            commit: BTreeMap::new(),
         };
-        let index = self.add(entry.to_bytes().unwrap(), taken);
+        let index = self.append("2026-07-14T01:00:00Z", said, &[], taken);
         for (pos, row) in (0..).zip(rows) {
             if taken && self.random.bool() {
                 let path = inclusion(pos, count, stored.read()).unwrap();
@@ -203,16 +195,13 @@ impl Lake {
     fn document(&mut self, format: &str) {
         let bytes: Vec<u8> = (0..self.random.usize(0..200)).map(|_| self.random.u8(..)).collect();
         let filter = Payload { name: "filter", salt: [9; 16], body: "全湖".into() };
-        let entry = Entry::Export {
-            v: FORMAT,
-            received_at: "2026-07-15T01:00:00Z".parse().unwrap(),
+        let said = Said::Export {
             format: format.into(),
             sha256: hex::encode(Sha256::digest(&bytes)),
             log_size: self.leaves.len() as u64,
-            commit: commit(std::slice::from_ref(&filter)),
-            by: None,
+            rules: None,
         };
-        let index = self.add(entry.to_bytes().unwrap(), true);
+        let index = self.append("2026-07-15T01:00:00Z", said, std::slice::from_ref(&filter), true);
         self.payloads.extend(line(&PayloadLine::new(index, "filter", &filter.salt, filter.body)).unwrap());
         self.files.insert(bundle::document_member(format), bytes);
     }
@@ -295,16 +284,13 @@ pub fn make(shape: Shape) -> Made {
 
 /// The bundle's own entry, some more behind it, and the checkpoint over all.
 fn seal(lake: &mut Lake, manifest: &[u8]) -> Made {
-    let own = Entry::Export {
-        v: FORMAT,
-        received_at: "2026-07-15T01:00:01Z".parse().unwrap(),
+    let own = Said::Export {
         format: "zip".into(),
         sha256: hex::encode(Sha256::digest(manifest)),
         log_size: lake.leaves.len() as u64,
-        commit: BTreeMap::new(),
-        by: None,
+        rules: None,
     };
-    let own = own.to_bytes().unwrap();
+    let own = Entry::new("2026-07-15T01:00:01Z".parse().unwrap(), own, &[]).to_bytes().unwrap();
     let index = lake.add(own.clone(), false);
     for _ in 0..lake.random.u32(0..5) {
         lake.batch(false);

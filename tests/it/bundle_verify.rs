@@ -137,7 +137,7 @@ fn changes() -> Vec<Change> {
     let swap = |a: usize, b: usize| Box::new(move |m: &mut Made| m.members.swap(a, b));
     let last = |m: &Made| m.members.len() - 1;
     vec![
-        ("file-length", replace("entries.jsonl", "\"v\":1", "\"v\": 1")),
+        ("file-length", replace("entries.jsonl", "\"v\":2", "\"v\": 2")),
         ("manifest", replace("manifest.json", "\"demo\":false", "\"demo\": false")),
         ("manifest", replace("manifest.json", "jijia-bundle@v1", "jijia-bundle@v2")),
         ("seal", replace("manifest.json", "吉家湖", "古家湖")),

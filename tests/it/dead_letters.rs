@@ -22,7 +22,8 @@ fn letter(n: u8) -> DeadLetter {
 
 async fn add(store: &Store, numbers: std::ops::Range<u8>) {
     let dead = numbers.map(letter).collect();
-    let batch = NewBatch { source: "mqtt:lake".into(), file: None, observations: vec![], dead };
+    let batch =
+        NewBatch { source: "mqtt:lake".into(), by: "test".into(), file: None, observations: vec![], dead };
     store.add_observations(batch).await.unwrap();
 }
 

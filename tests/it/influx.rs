@@ -47,7 +47,8 @@ impl Lake {
             }
         }
         let added = observations.len() as u64;
-        let batch = NewBatch { source: "http".into(), file: None, observations, dead: Vec::new() };
+        let batch =
+            NewBatch { source: "http".into(), by: "test".into(), file: None, observations, dead: Vec::new() };
         assert_eq!(self.store.add_observations(batch).await.unwrap().added, added);
     }
 

@@ -54,7 +54,7 @@ pub fn config() -> config::Log {
 pub async fn add(store: &Store, n: u64) {
     let size = store.log_head().await.unwrap().size;
     for i in size..size + n {
-        store.add_export("csv", [7; 32], i, format!("filter {i}"), None).await.unwrap();
+        store.add_export("csv", [7; 32], i, format!("filter {i}"), "test".into()).await.unwrap();
     }
 }
 

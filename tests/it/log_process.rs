@@ -127,9 +127,11 @@ fn a_new_key_is_named_in_the_log_under_the_signature_of_the_old_one() {
         assert!(said.starts_with(&format!("old key {old}\nnew key {new}\n")) && old != new, "{said}");
         // Under the old key: the entry that names the new one.
         let named = signed(&serve, &old, heads.last().unwrap().size() + 1);
-        let bundle = serve.get(&format!("/log/tile/entries/000.p/{}", named.size()));
-        let bundle = String::from_utf8_lossy(&bundle.body);
-        assert!(bundle.contains(&format!("\"old\":\"{old}\",\"new\":\"{new}\"")), "{bundle}");
+        serve.get(&format!("/log/tile/entries/000.p/{}", named.size())).problem(403, "");
+        let db = rusqlite::Connection::open(dir.path().join("jijia.db")).unwrap();
+        let newest = "select cast(body as text) from entry where idx = ?1";
+        let entry: String = db.query_row(newest, [named.size() - 1], |r| r.get(0)).unwrap();
+        assert!(entry.contains(&format!("\"old\":\"{old}\",\"new\":\"{new}\"")), "{entry}");
         // Under the new key: everything after it, by the service that was running all the time.
         assert_eq!(post(&serve, n), named.size());
         let begun = Instant::now();

@@ -203,7 +203,7 @@ impl History {
         let log = Log::new();
         let store = log.store().await;
         for i in 0..40 {
-            store.add_export(format, [7; 32], i, "one".to_owned(), None).await.unwrap();
+            store.add_export(format, [7; 32], i, "one".to_owned(), "test".into()).await.unwrap();
         }
         log.publish().await.unwrap();
         let own = || std::fs::read_to_string(log.dir().join("log.key")).unwrap().trim_end().parse().unwrap();
@@ -311,7 +311,10 @@ async fn a_log_that_forked_is_found_by_its_witness() {
     {
         let store = log.store().await;
         for i in 0..entries {
-            store.add_export("pdf", [entries as u8; 32], i, "its own".to_owned(), None).await.unwrap();
+            store
+                .add_export("pdf", [entries as u8; 32], i, "its own".to_owned(), "test".into())
+                .await
+                .unwrap();
         }
         let publisher = Publisher::open(store.clone(), &log_guard::config()).await.unwrap();
         publisher.publish().await.unwrap();

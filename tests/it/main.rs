@@ -32,6 +32,7 @@ mod document_xlsx;
 mod duty;
 #[path = "../fault/mod.rs"]
 mod fault;
+mod format_1;
 mod headers;
 mod hostile;
 mod https;

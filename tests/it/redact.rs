@@ -60,7 +60,7 @@ async fn an_erased_note_is_gone_from_every_file_while_the_service_runs_and_pages
     let (code, said) = redact(dir.path(), &["--entry", &entry, "--payload", "note"]);
     assert!(code == 0 && said.contains("was erased by entry 301"), "{said}");
     let (code, said) = redact(dir.path(), &["--entry", &entry, "--payload", "reason"]);
-    assert!(code == 2 && said.contains("allowed: body, name, note, record"), "{said}");
+    assert!(code == 2 && said.contains("allowed: body, by, name, note, person, record"), "{said}");
     assert_eq!(redact(dir.path(), &["--entry", "9999", "--payload", "note"]).0, 2);
     assert_eq!(service.log_size().await, 302, "the place, 300 reports, one erasure");
     // The service goes on writing after its database was written anew under it.
@@ -121,7 +121,7 @@ async fn an_erased_photo_is_gone_and_does_not_come_back() {
     let store = &service.app.store;
     let mut upload = store.resume_upload(Sealed::Photo, &hash, photo.len() as u64).await.unwrap();
     upload.write(&photo).unwrap();
-    store.add_photo(upload, &hash, service.app.settings.photos).await.unwrap_err();
+    store.add_photo(upload, &hash, service.app.settings.photos, "test".into()).await.unwrap_err();
     assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0);
     assert_eq!(files_under(dir.path()).len(), 2, "original and copy of the other one");
     let shown = service.get(&format!("/api/v1/reports/{}", id(1))).await.json();

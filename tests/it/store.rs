@@ -18,7 +18,7 @@ fn value(station: &str, at_ms: i64, number: f64) -> NewObservation {
 }
 
 fn batch(observations: Vec<NewObservation>) -> NewBatch {
-    NewBatch { source: "test".into(), file: None, observations, dead: vec![] }
+    NewBatch { source: "test".into(), by: "test".into(), file: None, observations, dead: vec![] }
 }
 
 async fn open(dir: &std::path::Path) -> Store {

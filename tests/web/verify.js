@@ -73,7 +73,9 @@ exports.verify = async function verify(browser, base, say, keep) {
   // The newest version of the report: its entry may be a correction of another id and time.
   const report = await (await get(`${base}/api/v1/reports/${seen.id}`)).json();
   const entry = JSON.parse(report.versions[report.versions.length - 1].canonical);
-  const receipt = { id: entry.id, index, leaf_hash: leaf, received_at: entry.received_at };
+  const { canonical } = report.versions[report.versions.length - 1];
+  const receipt = { id: entry.id, index, leaf_hash: leaf, received_at: entry.received_at, entry: canonical };
+  const { entry: none, ...old } = receipt;
   const proof = await (await get(`${base}/api/v1/log/proofs/${index}`)).text();
   const checkpoint = await (await get(`${base}/log/checkpoint`)).text();
   const { key } = await (await get(`${base}/api/v1/log/key`)).json();
@@ -93,6 +95,10 @@ exports.verify = async function verify(browser, base, say, keep) {
       "other_field"],
     ["a receipt under another id", { text: JSON.stringify({ ...receipt, id: seen.id.replace(/^./, "0") + "0" }) }, "bad",
       "other_field"],
+    ["a receipt whose entry has an older date", { text: JSON.stringify({ ...receipt,
+      received_at: "2026-01-01T00:00:00Z", entry: canonical.replace(entry.received_at, "2026-01-01T00:00:00Z") }) }, "bad",
+      "other_bytes"],
+    ["a receipt of the time before", { text: JSON.stringify(old) }, "unknown", "not_compared"],
     ["a receipt as two numbers", { text: `${index}, ${leaf}` }, "good", "included"],
     ["a proof file", { text: proof }, "good", "proof_signed"],
     ["a proof file by the key that was given", { text: proof, key }, "good", "signed_given"],
@@ -102,6 +108,7 @@ exports.verify = async function verify(browser, base, say, keep) {
     ["a receipt with another hash", { text: `${index}, ${flip(leaf, 9)}` }, "bad", "other_entry"],
     ["a receipt of the next entry", { text: `${index + 1}, ${leaf}` }, "bad", "other_entry"],
     ["a receipt that is not signed yet", { text: `999999999, ${leaf}` }, "unknown", "not_signed_yet"],
+    ["a proof of another entry", { text: proof.replace(/^extra .*$/m, `extra ${btoa('{"v":2}')}`) }, "bad", "bad_path"],
     ["a proof with another index", { text: proof.replace(/^index .*$/m, "index 0") }, "bad", "bad_path"],
     ["a proof with a line less", { text: proof.replace(/^[A-Za-z0-9+/=]{44}\n/m, "") }, "bad", "bad_path"],
     ["a head with another root", { text: `${origin}\n${size}\n${Buffer.alloc(32, 7).toString("base64")}` }, "bad", "forked"],

@@ -11,7 +11,7 @@ use super::pack::Part;
 use crate::error::{Error, Result};
 use crate::evidence::bundle::lines::{PayloadLine, ReadingLine, line};
 use crate::evidence::bundle::{ENTRIES, ERASED_PHOTO, PAYLOADS, Photos, READINGS};
-use crate::evidence::entry::Entry;
+use crate::evidence::entry::{self, Entry};
 use crate::evidence::merkle::{Hash, leaf_hash};
 use crate::evidence::proof::{Stored, inclusion, root};
 use crate::evidence::timeline::{Row, Sighting, Timeline};
@@ -145,8 +145,8 @@ async fn write_readings(
     let leaves: Vec<Hash> = rows.iter().map(|row| leaf_hash(row)).collect();
     let (count, stored) = (leaves.len() as u64, Stored::over(leaves));
     let body = store.list_bodies(&[entry]).await?.pop().unwrap_or_default();
-    let known = match serde_json::from_slice(&body) {
-        Ok(Entry::Observations { root, .. }) => root,
+    let known = match Entry::parse(&body).map(|entry| entry.kind) {
+        Ok(entry::Kind::Observations { root, .. }) => root,
         _ => return Err(damaged("has an entry of another kind")),
     };
     if hex::encode(root(count, stored.read())?) != known {

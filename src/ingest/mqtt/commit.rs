@@ -92,8 +92,9 @@ impl Committer {
 /// One batch for each source that has something; a message that no source claims goes to the dead letters of `mqtt`.
 fn batches(mappings: &[Mapping], messages: &[Message]) -> Vec<NewBatch> {
     let sources = mappings.iter().map(|m| m.source.as_str()).chain(["mqtt"]);
-    let mut batches: Vec<NewBatch> =
-        sources.map(|source| NewBatch { source: source.to_owned(), ..NewBatch::default() }).collect();
+    let mut batches: Vec<NewBatch> = sources
+        .map(|source| NewBatch { source: source.into(), by: source.into(), ..NewBatch::default() })
+        .collect();
     for message in messages {
         let publish = &message.publish;
         let topic = String::from_utf8_lossy(&publish.topic);

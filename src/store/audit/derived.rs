@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Audit, text};
-use crate::evidence::entry::Entry;
+use crate::evidence::entry::{Entry, Kind};
 use crate::lake::Geotag;
 use crate::patrol::report::Record;
 use crate::store::reports::{Derived, derive};
@@ -13,7 +13,8 @@ struct Report {
     id: Vec<u8>,
     first_entry: i64,
     received_ms: i64,
-    person: String,
+    /// `None` once it was erased by law.
+    person: Option<String>,
     patrol: Option<Uuid>,
     head_entry: i64,
     withdrawn: bool,
@@ -32,11 +33,12 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<()> {
         let (id, index, body): (Vec<u8>, i64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         audit.pace.take(body.len());
         // What does not read was found as an entry.
-        let Ok(entry) = serde_json::from_slice::<Entry>(&body) else { continue };
+        let Ok(entry) = Entry::parse(&body) else { continue };
         if let Some(done) = open.take_if(|r| r.id != id) {
             check_report(audit, &done)?;
         }
-        fold(&mut open, id, index, entry);
+        let person = super::evidence::named(audit, index, &entry, "person")?;
+        fold(&mut open, id, index, entry, person);
     }
     if let Some(done) = open {
         check_report(audit, &done)?;
@@ -44,13 +46,14 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<()> {
     check_cursors(audit)
 }
 
-fn fold(open: &mut Option<Report>, id: Vec<u8>, index: i64, entry: Entry) {
-    match (entry, open) {
-        (Entry::Report { received_at, person, patrol, photos, .. }, open) => {
+fn fold(open: &mut Option<Report>, id: Vec<u8>, index: i64, entry: Entry, person: Option<String>) {
+    let received_ms = entry.received_at.as_millisecond();
+    match (entry.kind, open) {
+        (Kind::Report { patrol, photos, .. }, open) => {
             *open = Some(Report {
                 id,
                 first_entry: index,
-                received_ms: received_at.as_millisecond(),
+                received_ms,
                 person,
                 patrol,
                 head_entry: index,
@@ -58,7 +61,7 @@ fn fold(open: &mut Option<Report>, id: Vec<u8>, index: i64, entry: Entry) {
                 photos,
             });
         }
-        (Entry::Correction { action, photos, .. }, Some(report)) => {
+        (Kind::Correction { action, photos, .. }, Some(report)) => {
             report.head_entry = index;
             report.withdrawn = action == "withdraw";
             report.photos = photos;
@@ -86,7 +89,7 @@ fn check_report(audit: &mut Audit<'_>, report: &Report) -> rusqlite::Result<()> 
         report.first_entry,
         report.head_entry,
         report.received_ms,
-        report.person.clone(),
+        report.person.clone().unwrap_or_default(),
         report.patrol.map(|p| p.as_bytes().to_vec()),
         i64::from(report.withdrawn),
     );

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::log::Stored;
 use super::{Audit, text};
-use crate::evidence::entry::{Entry, commitment};
+use crate::evidence::entry::{Entry, Kind, commitment};
 use crate::evidence::merkle::Hash;
 use crate::lake::Geotag;
 use crate::patrol::report::{Record, locate};
@@ -20,33 +20,53 @@ const SALT_BYTES: usize = 16;
 pub(super) fn check(audit: &mut Audit<'_>, stored: &Stored, entry: &Entry) -> rusqlite::Result<()> {
     let index = stored.index;
     let record = payloads(audit, index, entry)?;
-    match entry {
-        Entry::Report { id, .. } => {
+    match &entry.kind {
+        Kind::Report { id, .. } => {
             submission(audit, *id, index)?;
             version(audit, *id, index, "report")?;
             geotags(audit, index, record.as_deref())
         }
-        Entry::Correction { id, report, action, .. } => {
+        Kind::Correction { id, report, action, .. } => {
             submission(audit, *id, index)?;
             version(audit, *report, index, action)?;
             geotags(audit, index, record.as_deref())
         }
-        Entry::Patrol { id, person, .. } => {
+        Kind::Patrol { id } => {
             submission(audit, *id, index)?;
+            let person = named(audit, index, entry, "person")?;
             patrol(audit, index, *id, person, record.as_deref())
         }
-        Entry::Observations { id: Some(id), .. } => submission(audit, *id, index),
-        Entry::Photo { .. } => photo(audit, index, entry),
-        Entry::Voice { .. } => voice(audit, index, entry),
-        Entry::Erasure { target, name, .. } => erasure(audit, index, *target, name),
-        Entry::Observations { id: None, .. }
-        | Entry::Export { .. }
-        | Entry::Place { .. }
-        | Entry::Account { .. }
-        | Entry::Access { .. }
-        | Entry::Origin { .. }
-        | Entry::Key { .. } => Ok(()),
+        Kind::Observations { id: Some(id), .. } => submission(audit, *id, index),
+        Kind::Photo { .. } => photo(audit, index, &entry.kind),
+        Kind::Voice { .. } => voice(audit, index, &entry.kind),
+        Kind::Erasure { target, name } => erasure(audit, index, *target, name),
+        Kind::Observations { id: None, .. }
+        | Kind::Demo
+        | Kind::Export { .. }
+        | Kind::Place { .. }
+        | Kind::Rules
+        | Kind::Account { .. }
+        | Kind::Access { .. }
+        | Kind::Origin { .. }
+        | Kind::Key { .. } => Ok(()),
     }
+}
+
+/// What an entry says of somebody: in the clear in version 1, as a payload since; `None` where that was erased by law.
+pub(super) fn named(
+    audit: &Audit<'_>,
+    index: i64,
+    entry: &Entry,
+    name: &str,
+) -> rusqlite::Result<Option<String>> {
+    if let Some(clear) = entry.clear.get(name) {
+        return Ok(Some(clear.clone()));
+    }
+    audit
+        .conn
+        .prepare_cached("select body from payload where entry = ?1 and name = ?2")?
+        .query_row((index, name), |r| text(r, 0))
+        .optional()
 }
 
 /// Checks the payloads against the commitments and gives the bytes of `record`.
@@ -59,7 +79,7 @@ fn payloads(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Resul
         let (name, salt, body): (String, Vec<u8>, Vec<u8>) = (text(row, 0)?, row.get(1)?, row.get(2)?);
         audit.pace.take(body.len());
         let key = format!("{index} {name}");
-        match entry.commitments().and_then(|c| c.get(&name)) {
+        match entry.commit.get(&name) {
             None => audit.find("payload", key, "the entry does not commit to it"),
             Some(_) if is_erased(audit, index, &name)? => {
                 audit.find("payload", key, "is there although its erasure is in the log");
@@ -75,7 +95,7 @@ fn payloads(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Resul
         }
         there.insert(name);
     }
-    for name in entry.commitments().into_iter().flat_map(|c| c.keys()).filter(|n| !there.contains(*n)) {
+    for name in entry.commit.keys().filter(|n| !there.contains(*n)) {
         if !is_erased(audit, index, name)? {
             audit.find(
                 "payload",
@@ -163,8 +183,8 @@ fn geotags(audit: &mut Audit<'_>, index: i64, record: Option<&[u8]>) -> rusqlite
     Ok(())
 }
 
-fn photo(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Result<()> {
-    let Entry::Photo { sha256, bytes, media_type, width, height, copy, .. } = entry else { return Ok(()) };
+fn photo(audit: &mut Audit<'_>, index: i64, kind: &Kind) -> rusqlite::Result<()> {
+    let Kind::Photo { sha256, bytes, media_type, width, height, copy } = kind else { return Ok(()) };
     type Row = (i64, String, i64, Option<u32>, Option<u32>, i64);
     let found: Option<Row> = audit
         .conn
@@ -190,8 +210,8 @@ fn photo(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Result<(
     Ok(())
 }
 
-fn voice(audit: &mut Audit<'_>, index: i64, entry: &Entry) -> rusqlite::Result<()> {
-    let Entry::Voice { sha256, bytes, media_type, duration_s, .. } = entry else { return Ok(()) };
+fn voice(audit: &mut Audit<'_>, index: i64, kind: &Kind) -> rusqlite::Result<()> {
+    let Kind::Voice { sha256, bytes, media_type, duration_s } = kind else { return Ok(()) };
     type Row = (i64, String, i64, Option<i64>);
     let found: Option<Row> = audit
         .conn
@@ -216,7 +236,7 @@ fn patrol(
     audit: &mut Audit<'_>,
     index: i64,
     id: Uuid,
-    person: &str,
+    person: Option<String>,
     record: Option<&[u8]>,
 ) -> rusqlite::Result<()> {
     type Row = (i64, String, i64, i64);
@@ -233,7 +253,7 @@ fn patrol(
     let (started, ended) = record
         .as_ref()
         .map_or((found.2, found.3), |r| (r.started_at.as_millisecond(), r.ended_at.as_millisecond()));
-    let wanted: Row = (index, person.to_owned(), started, ended);
+    let wanted: Row = (index, person.unwrap_or_default(), started, ended);
     if found != wanted {
         audit.find("patrol", id, format!("is {found:?}, the log says {wanted:?}"));
     }
@@ -269,10 +289,10 @@ fn erasure(audit: &mut Audit<'_>, index: i64, target: u64, name: &str) -> rusqli
         .prepare_cached("select body from entry where idx = ?1")?
         .query_row([target], |r| r.get::<_, Vec<u8>>(0))
         .optional()?
-        .and_then(|body| serde_json::from_slice::<Entry>(&body).ok())
-        .is_some_and(|entry| match &entry {
-            Entry::Photo { .. } | Entry::Voice { .. } => name == entry.kind(),
-            other => other.commitments().is_some_and(|c| c.contains_key(name)),
+        .and_then(|body| Entry::parse(&body).ok())
+        .is_some_and(|entry| {
+            let file = matches!(entry.kind, Kind::Photo { .. } | Kind::Voice { .. });
+            entry.commit.contains_key(name) || (file && name == entry.kind.as_str())
         });
     if !commits {
         audit.find("erasure", index, format!("entry {target} has no `{name}`"));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Audit, evidence};
 use crate::error::Result;
-use crate::evidence::entry::{Entry, Sealed};
+use crate::evidence::entry::{Entry, Kind, Sealed};
 use crate::evidence::merkle::Head;
 use crate::store::by_hash;
 use crate::store::tx::store_error;
@@ -211,12 +211,12 @@ fn files_of(dir: &Path, kind: Sealed, sha256: &str, body: &[u8]) -> Vec<Wanted> 
         bytes,
     };
     let sealed = |bytes| wanted(kind.folder(), "bin", sha256, bytes);
-    match serde_json::from_slice(body) {
-        Ok(Entry::Photo { bytes, copy, .. }) => {
+    match Entry::parse(body).map(|entry| entry.kind) {
+        Ok(Kind::Photo { bytes, copy, .. }) => {
             let copy = copy.map(|hash| wanted("previews", "jpg", &hash, None));
             std::iter::once(sealed(Some(bytes))).chain(copy).collect()
         }
-        Ok(Entry::Voice { bytes, .. }) => vec![sealed(Some(bytes))],
+        Ok(Kind::Voice { bytes, .. }) => vec![sealed(Some(bytes))],
         // Found as an entry already.
         _ => vec![sealed(None)],
     }

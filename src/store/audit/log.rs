@@ -3,7 +3,7 @@
 use super::signed::Signed;
 use super::{Audit, evidence, water};
 use crate::evidence::edge::Edge;
-use crate::evidence::entry::Entry;
+use crate::evidence::entry::{Entry, Kind};
 use crate::evidence::merkle::{Hash, Head, leaf_hash};
 
 /// An entry as it is stored.
@@ -38,7 +38,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
         signed.push(audit, &mut tree, leaf_hash(&stored.body))?;
         let Some(entry) = entry else { continue };
         signed.learn(&entry);
-        if let Entry::Place { hash, .. } = &entry {
+        if let Kind::Place { hash } = &entry.kind {
             place.clone_from(hash);
         }
         evidence::check(audit, &stored, &entry)?;
@@ -58,7 +58,8 @@ fn read_places(audit: &mut Audit<'_>) -> rusqlite::Result<()> {
     let mut statement = audit.conn.prepare("select body from entry where kind = 'place'")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if let Ok(Entry::Place { hash, .. }) = serde_json::from_slice(&row.get::<_, Vec<u8>>(0)?) {
+        let entry = Entry::parse(&row.get::<_, Vec<u8>>(0)?);
+        if let Ok(Kind::Place { hash }) = entry.map(|entry| entry.kind) {
             let hash: Option<Hash> = hex::decode(hash).ok().and_then(|h| h.try_into().ok());
             audit.places.extend(hash);
         }
@@ -75,17 +76,18 @@ fn check_entry(audit: &mut Audit<'_>, stored: &Stored, expected: u64) -> Option<
     if stored.leaf != leaf {
         audit.find("entry", index, format!("its bytes have the leaf hash {}", hex::encode(leaf)));
     }
-    let entry: Entry = match serde_json::from_slice(&stored.body) {
+    let entry = match Entry::parse(&stored.body) {
         Ok(entry) => entry,
         Err(error) => {
             audit.find("entry", index, format!("its bytes do not read: {error}"));
             return None;
         }
     };
-    if stored.kind != entry.kind() {
-        audit.find("entry", index, format!("kind is `{}`, its bytes say `{}`", stored.kind, entry.kind()));
+    let kind = entry.kind.as_str();
+    if stored.kind != kind {
+        audit.find("entry", index, format!("kind is `{}`, its bytes say `{kind}`", stored.kind));
     }
-    let received_ms = entry.received_at().as_millisecond();
+    let received_ms = entry.received_at.as_millisecond();
     if stored.received_ms != received_ms {
         audit.find(
             "entry",

@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 use super::{Audit, text};
 use crate::evidence::checkpoint::SignedCheckpoint;
 use crate::evidence::edge::Edge;
-use crate::evidence::entry::Entry;
+use crate::evidence::entry::{Entry, Kind};
 use crate::evidence::merkle::Hash;
 use crate::evidence::note::{Signature, VerifierKey};
 use crate::evidence::tile::{Content, Tile};
@@ -87,7 +87,7 @@ impl Signed {
 
     /// The keys that entries name, to judge the signatures by.
     pub fn learn(&mut self, entry: &Entry) {
-        if let Entry::Key { old, new, .. } = entry {
+        if let Kind::Key { old, new } = &entry.kind {
             self.keys.extend([old, new].into_iter().filter_map(|key| key.parse().ok()));
         }
     }

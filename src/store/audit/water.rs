@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::log::Stored;
 use super::{Audit, maybe_text, text};
-use crate::evidence::entry::Entry;
+use crate::evidence::entry::{Entry, Kind};
 use crate::evidence::merkle::{Head, leaf_hash};
 use crate::water::observation::{DeadLetter, NewObservation, Processing, Value};
 
@@ -64,7 +64,7 @@ pub(super) fn check(
     stored: &Stored,
     entry: &Entry,
 ) -> rusqlite::Result<()> {
-    let Entry::Observations { count, root, dead, .. } = entry else { return Ok(()) };
+    let Kind::Observations { count, root, dead, .. } = &entry.kind else { return Ok(()) };
     let (found, at_fault) = rows(audit, streams, stored.index)?;
     let key = format!("of entry {}", stored.index);
     if let Some(what) = at_fault {
@@ -150,5 +150,6 @@ fn dead_letters(audit: &mut Audit<'_>, streams: &mut Streams, stored: &Stored) -
 }
 
 fn is_adopted(body: &[u8]) -> bool {
-    matches!(serde_json::from_slice(body), Ok(Entry::Observations { source, .. }) if source == "migration")
+    let kind = Entry::parse(body).map(|entry| entry.kind);
+    matches!(kind, Ok(Kind::Observations { source, .. }) if source == "migration")
 }

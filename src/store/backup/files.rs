@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::private;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{Entry, Sealed};
+use crate::evidence::entry::{Entry, Kind, Sealed};
 use crate::store::pace::Pace;
 use crate::store::sync_dir;
 use crate::store::tx::store_error;
@@ -41,9 +41,9 @@ pub(in crate::store) fn each_file(
     while let Some(row) = rows.next().map_err(store_error)? {
         let read = || Ok::<(i64, Vec<u8>), rusqlite::Error>((row.get(0)?, row.get(1)?));
         let (index, body) = read().map_err(store_error)?;
-        let (kind, sha256, bytes, copy) = match serde_json::from_slice(&body) {
-            Ok(Entry::Photo { sha256, bytes, copy, .. }) => (Sealed::Photo, sha256, bytes, copy),
-            Ok(Entry::Voice { sha256, bytes, .. }) => (Sealed::Voice, sha256, bytes, None),
+        let (kind, sha256, bytes, copy) = match Entry::parse(&body).map(|entry| entry.kind) {
+            Ok(Kind::Photo { sha256, bytes, copy, .. }) => (Sealed::Photo, sha256, bytes, copy),
+            Ok(Kind::Voice { sha256, bytes, .. }) => (Sealed::Voice, sha256, bytes, None),
             _ => return Err(Error::Internal(format!("entry {index} does not read; run `jijia audit`"))),
         };
         with(&EntryFile { kind, index, sha256, bytes, copy })?;

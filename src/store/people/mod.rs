@@ -12,7 +12,7 @@ use super::backup::private;
 use super::tx::Tx;
 use super::{Store, read_error, remove_durably};
 use crate::error::{Error, Result};
-use crate::evidence::entry::{self, Change, Entry, FORMAT, Payload, Receipt};
+use crate::evidence::entry::{Change, Kind, Payload, Receipt};
 use crate::people::{Account, AccountBody, Role};
 
 pub use machines::{Machine, Phone};
@@ -229,9 +229,9 @@ impl Store {
     /// As every write: then nothing is shown.
     pub async fn add_access(&self, by: String, looked: Looked, of: String) -> Result<Receipt> {
         let received_at = self.clock.now();
-        let what = looked.as_str().to_owned();
-        let entry = Entry::Access { v: FORMAT, received_at, by, what, of };
-        self.writer.run(move |tx| tx.append(&entry, "", &[])).await
+        let kind = Kind::Access { what: looked.as_str().to_owned() };
+        let payloads = [Payload::new("by", by)?, Payload::new("of", of)?];
+        self.writer.run(move |tx| tx.append(received_at, kind, "", &payloads)).await
     }
 }
 
@@ -318,17 +318,14 @@ fn append_account(
     received_at: jiff::Timestamp,
 ) -> Result<Receipt> {
     let named = matches!(change, Change::Added | Change::Changed | Change::Enabled | Change::Disabled);
-    let payloads: Vec<Payload> =
-        if named { vec![Payload::new("name", body.name.as_bytes())?] } else { Vec::new() };
-    let entry = Entry::Account {
-        v: FORMAT,
-        received_at,
-        account: id.to_owned(),
-        change,
-        role: body.role.as_str().to_owned(),
-        unit: body.unit.clone(),
-        by,
-        commit: entry::commit(&payloads),
-    };
-    tx.append(&entry, id, &payloads)
+    let mut payloads = vec![
+        Payload::new("account", id)?,
+        Payload::new("role", body.role.as_str())?,
+        Payload::new("by", by)?,
+    ];
+    payloads.extend(body.unit.as_deref().map(|unit| Payload::new("unit", unit)).transpose()?);
+    if named {
+        payloads.push(Payload::new("name", body.name.as_bytes())?);
+    }
+    tx.append(received_at, Kind::Account { change }, id, &payloads)
 }

@@ -13,7 +13,7 @@ use super::read_error;
 use super::sighting::settle_level;
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
-use crate::evidence::entry::Entry;
+use crate::evidence::entry::{Entry, Kind};
 use crate::evidence::timeline::{
     CorrectionRef, ERASED, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version,
 };
@@ -114,7 +114,8 @@ impl View<'_> {
                 let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
                 let entry = read_entry(index, &body)?;
                 s.note = disclosed(&entry, "note", note).or(s.note.take());
-                if let Entry::Correction { action, changed, received_at, .. } = entry {
+                let received_at = entry.received_at;
+                if let Kind::Correction { action, changed, .. } = entry.kind {
                     let reason = reason.map_or_else(|| ERASED.into(), text);
                     if action == "withdraw" {
                         s.withdrawn = Some(reason.clone());
@@ -147,12 +148,12 @@ impl View<'_> {
             let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
             let entry = read_entry(index, &body)?;
             let reason = reason.map_or_else(|| ERASED.into(), text);
-            let words = match &entry {
-                Entry::Correction { action, changed, .. } => correction_words(action, changed, &reason),
+            let words = match &entry.kind {
+                Kind::Correction { action, changed, .. } => correction_words(action, changed, &reason),
                 _ => "上报".to_owned(),
             };
             Ok(Version {
-                received_at: entry.received_at(),
+                received_at: entry.received_at,
                 words,
                 entry: EntryRef { index: index.unsigned_abs(), leaf_hash: hex::encode(leaf) },
                 canonical: text(body),
@@ -227,12 +228,12 @@ impl View<'_> {
 }
 
 fn read_entry(index: i64, body: &[u8]) -> Result<Entry> {
-    serde_json::from_slice(body).map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))
+    Entry::parse(body).map_err(|e| Error::Internal(format!("entry {index} does not read: {e}")))
 }
 
 /// The text of a payload; [`ERASED`] where the entry commits to one that is not there any more.
 fn disclosed(entry: &Entry, name: &str, body: Option<Vec<u8>>) -> Option<String> {
-    let committed = entry.commitments().is_some_and(|c| c.contains_key(name));
+    let committed = entry.commit.contains_key(name);
     match body {
         Some(bytes) => Some(String::from_utf8(bytes).unwrap_or_default()),
         None => committed.then(|| ERASED.to_owned()),
