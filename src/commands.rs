@@ -29,7 +29,7 @@ use jijia::people::secret;
 use jijia::publish::{self, Publisher};
 use jijia::store::people::Limits;
 use jijia::store::{Opener, Store};
-use jijia::web::{self, Access, App, Settings};
+use jijia::web::{self, Access, App, BodyBudget, ConnectionLimits, Settings};
 use jijia::witness;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -39,6 +39,10 @@ pub use log::{LogCommand, log};
 use parts::Parts;
 use signals::{Signals, stopped, until_told};
 
+/// Files that no connection takes: database, photos and uploads under way, children, logs.
+const FILE_RESERVE: u64 = 256;
+/// Fewer connections than these are no service.
+const FILES_MIN: u64 = 64;
 /// Reports judged again in one transaction after the place was replaced.
 const JUDGE_STEP: u32 = 500;
 
@@ -82,16 +86,48 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     }
     let listener = bind("server.listen", config.server.listen).await?;
     let tls = https::certificate(config, listener.local_addr()?, store.clock().now())?;
+    let shown = Shown { tls: tls.as_ref(), mqtt, influx };
+    let settings = settings(config, &store, shown)?;
+    publishing(&publisher, stop, &mut parts);
+    let app = App {
+        store,
+        publisher,
+        place,
+        locator,
+        rules,
+        settings: Arc::new(settings),
+        gate: Arc::default(),
+        bodies: BodyBudget::default(),
+    };
+    parts.spawn(judge_again(app.clone()));
+    let address = listener.local_addr()?;
+    match tls {
+        None => parts.spawn(web::serve(listener, None, app.clone(), stopped(stop.clone()))),
+        Some(tls) => https::serve(config, tls, listener, &app, stop, &mut parts).await?,
+    }
+    Ok(Service { address, app, parts })
+}
+
+/// What has started before the handlers, and is shown by them.
+struct Shown<'a> {
+    tls: Option<&'a https::Shown>,
+    mqtt: Option<Arc<mqtt::MqttStatus>>,
+    influx: Option<Arc<InfluxStatus>>,
+}
+
+/// What the handlers need of the configuration.
+fn settings(config: &Config, store: &Store, shown: Shown<'_>) -> Result<Settings> {
     let p = &config.photos;
-    let settings = Settings {
-        access: access(config, &store),
-        https: tls.is_some() || config.server.trusted_hops > 0,
-        certificate: tls.as_ref().map(|t| t.certificate().clone()),
-        authority: tls.as_ref().and_then(|t| t.authority().map(str::to_owned)),
+    Ok(Settings {
+        access: access(config, store),
+        https: shown.tls.is_some() || config.server.trusted_hops > 0,
+        certificate: shown.tls.map(|t| t.certificate().clone()),
+        authority: shown.tls.and_then(|t| t.authority().map(str::to_owned)),
         public_url: config.server.public_url.clone(),
         place_dir: crate::place_dir(config).map(Path::to_owned),
         duty: crate::duty_limits(config),
         max_body_bytes: config.server.max_body_bytes,
+        connections: connections(config)?,
         max_outbox_bytes: config.server.max_outbox_bytes,
         photos: crate::photo_limits(config),
         office: crate::office(config)?,
@@ -99,19 +135,9 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         request_timeout: config.server.request_timeout_s,
         photo_idle_timeout: p.idle_timeout_s,
         low_space_bytes: config.data.low_space_bytes,
-        mqtt,
-        influx,
-    };
-    publishing(&publisher, stop, &mut parts);
-    let app =
-        App { store, publisher, place, locator, rules, settings: Arc::new(settings), gate: Arc::default() };
-    parts.spawn(judge_again(app.clone()));
-    let address = listener.local_addr()?;
-    match tls {
-        None => parts.spawn(web::serve(listener, app.clone(), stopped(stop.clone()))),
-        Some(tls) => https::serve(config, tls, listener, &app, stop, &mut parts).await?,
-    }
-    Ok(Service { address, app, parts })
+        mqtt: shown.mqtt,
+        influx: shown.influx,
+    })
 }
 
 async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
@@ -138,6 +164,30 @@ fn access(config: &Config, store: &Store) -> Access {
         token: (!config.people.token.is_empty()).then(|| secret::digest(config.people.token.reveal())),
         trusted_hops: config.server.trusted_hops,
     }
+}
+
+/// How many connections there may be: as many as are configured, and as there are files for beside those of the database and
+/// the photos.
+fn connections(config: &Config) -> Result<ConnectionLimits> {
+    let files = raise_file_limit()?.saturating_sub(FILE_RESERVE);
+    if files < FILES_MIN {
+        let message = format!("{files} files are left for connections; allowed: {FILES_MIN} (ulimit -n)");
+        return Err(Error::Unavailable(message));
+    }
+    let all = config.server.max_connections.min(usize::try_from(files).unwrap_or(usize::MAX));
+    let per_address = config.server.max_connections_per_address.min(all);
+    Ok(ConnectionLimits { all, per_address, known_per_address: all / 2, ..ConnectionLimits::default() })
+}
+
+/// Raises the limit of open files to what the system allows; gives it.
+fn raise_file_limit() -> Result<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
 
 /// How long a bundle can be fetched.

@@ -11,7 +11,7 @@ use jijia::error::{Error, Result};
 use jijia::tls::acme::{self, Acme};
 use jijia::tls::server::{self, Certificate};
 use jijia::tls::{self, authority};
-use jijia::web::{self, App, TlsListener};
+use jijia::web::{self, App};
 use rustls::ClientConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -126,8 +126,7 @@ pub async fn serve(
     if let Some(warning) = web::warnings::certificate(shown.certificate(), app.store.clock().now()) {
         tracing::warn!("{}", warning.words);
     }
-    let tls = TlsListener::new(listener, how)?;
-    parts.spawn(web::serve(tls, app.clone(), stopped(stop.clone())));
+    parts.spawn(web::serve(listener, Some(how), app.clone(), stopped(stop.clone())));
     let (dir, stopping) = (config.data.dir.join("tls"), stopped(stop.clone()));
     parts.spawn(async move {
         tokio::select! {

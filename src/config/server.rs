@@ -21,6 +21,10 @@ pub struct Server {
     pub public_url: String,
     /// Proxies in front of this service.
     pub trusted_hops: usize,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Connections at a time from one address that has not signed in.
+    pub max_connections_per_address: usize,
     /// Largest JSON body, bytes.
     pub max_body_bytes: usize,
     /// Largest archive of a phone (导出未上传), as it comes and unfolded, bytes.

@@ -3,11 +3,14 @@
 mod collect;
 mod pack;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::Format;
 use super::export::{Office, add_document};
@@ -51,8 +54,8 @@ pub struct Desk {
 /// A bundle that is finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
-    /// SHA-256 of its manifest, hex: the name that its own entry gives it.
-    pub id: String,
+    /// Hex: what its own entry names.
+    pub manifest_sha256: String,
     /// Its own entry.
     pub receipt: Receipt,
     /// Its length.
@@ -76,7 +79,8 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
         let receipt = add_document(store, &desk.place, office, &timeline, file.clone(), by).await?;
         documents.push((receipt.index, Part::new(bundle::document_member(format.word()), file)));
     }
-    let made: Vec<u64> = documents.iter().map(|(index, _)| *index).collect();
+    // With the rules that all of them name.
+    let made: Vec<u64> = documents.iter().map(|(index, _)| *index).chain(store.rules_index()).collect();
     let collected = collect::collect(store, &timeline, &made, folder.path()).await?;
     let mut parts = head_parts(folder.path())?;
     parts.extend(collected.photo_parts(store, photos));
@@ -97,7 +101,7 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     }
     let to = path.to_owned();
     let bytes = off_thread(move || pack::write(&to, &parts, &manifest, &sealed)).await?;
-    Ok(Bundle { id: hex::encode(sha256), receipt, bytes })
+    Ok(Bundle { manifest_sha256: hex::encode(sha256), receipt, bytes })
 }
 
 /// Runs what blocks where blocking is allowed.
@@ -198,27 +202,60 @@ pub fn remove_old(store: &Store, keep: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Where the bundle `id` lies while it is kept; `None` for what is no id.
+/// A bundle that is kept to be fetched, as the file beside it says. Its id is random and stands nowhere in the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Who had it made.
+    pub owner: String,
+    /// The unit whose things are in it; none: the whole lake's.
+    pub unit: Option<String>,
+    /// Which form of the photos.
+    pub photos: Photos,
+    /// SHA-256 of its manifest, hex, as its entry says.
+    pub manifest_sha256: String,
+}
+
+/// The bundle `id` while it is kept, and where it lies; `None` for what is no id.
 ///
 /// # Errors
 /// Those of the disk.
-pub fn kept(store: &Store, id: &str) -> Result<Option<PathBuf>> {
-    if bundle::lines::hash(id).is_none() {
-        return Ok(None);
-    }
-    let path = store.bundle_folder()?.join(format!("{id}.zip"));
-    Ok(path.is_file().then_some(path))
+pub async fn find_kept(store: &Store, id: &str) -> Result<Option<(Kept, PathBuf)>> {
+    let Ok(id) = id.parse::<Uuid>() else { return Ok(None) };
+    let folder = store.bundle_folder()?;
+    let about = match tokio::fs::read(folder.join(format!("{id}.json"))).await {
+        Ok(about) => about,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let about = serde_json::from_slice(&about).map_err(|e| Error::Internal(format!("bundle {id}: {e}")))?;
+    Ok(Some((about, folder.join(format!("{id}.zip")))))
 }
 
-/// Makes a bundle that can be fetched for some days.
+/// Makes a bundle that can be fetched for some days; gives its id too.
 ///
 /// # Errors
 /// As [`make`].
-pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<Bundle> {
+pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<(Uuid, Bundle)> {
     // In tmp/, which the next start empties, until it is whole.
     let folder = desk.store.temporary_folder()?;
     let path = folder.path().join("bundle.zip");
     let made = make(desk, filter, photos, &path).await?;
-    std::fs::rename(&path, desk.store.bundle_folder()?.join(format!("{}.zip", made.id)))?;
-    Ok(made)
+    let about = Kept {
+        owner: desk.by.clone(),
+        unit: filter.unit.clone(),
+        photos,
+        manifest_sha256: made.manifest_sha256.clone(),
+    };
+    let about = serde_json::to_vec(&about).map_err(|e| Error::Internal(e.to_string()))?;
+    let (id, to) = (Uuid::new_v4(), desk.store.bundle_folder()?);
+    off_thread(move || {
+        std::fs::rename(&path, to.join(format!("{id}.zip")))?;
+        let beside = folder.path().join("bundle.json");
+        std::fs::write(&beside, about)?;
+        // Crash before this line: a file whose owner nobody knows, which nobody gets and which goes with its age.
+        Ok(std::fs::rename(&beside, to.join(format!("{id}.json")))?)
+    })
+    .await?;
+    Ok((id, made))
 }

@@ -174,10 +174,16 @@ pub enum Kind {
         /// What was done.
         change: Change,
     },
-    /// Somebody saw what is not for everybody. Payload `of`: SHA-256 of the photo or voice note, hex, or the account.
+    /// Somebody saw what is not for everybody. Payload `of`: SHA-256 of the photo, voice note or
+    /// bundle's manifest, hex, or the account.
     Access {
-        /// `original`, `voice`, `name`.
+        /// `original`, `voice`, `bundle` (with originals), `name`.
         what: String,
+    },
+    /// Originals and voice note of a report were disclosed to its responsible unit, by a supervisor.
+    Disclosure {
+        /// The client's UUID of the report.
+        report: Uuid,
     },
     /// The log continues under a new name after a restore whose place in the old log could not be shown.
     Origin {
@@ -265,6 +271,7 @@ impl Kind {
             Self::Erasure { .. } => "erasure",
             Self::Account { .. } => "account",
             Self::Access { .. } => "access",
+            Self::Disclosure { .. } => "disclosure",
             Self::Origin { .. } => "origin",
             Self::Key { .. } => "key",
         }

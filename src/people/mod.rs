@@ -16,7 +16,7 @@ pub use role::{Reach, Role, Rule};
 /// Longest name of a person, a phone or a machine, characters.
 const NAME_MAX: usize = 40;
 /// Longest name to sign in with, characters.
-const LOGIN_MAX: usize = 40;
+pub const LOGIN_MAX: usize = 40;
 
 /// Somebody with an account. The name is personal; the log knows only the id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -68,6 +68,10 @@ pub struct AccountBody {
 /// `Invalid` naming the field and what is allowed.
 pub fn check_account(body: &AccountBody, units: &[Unit]) -> Result<()> {
     check_name("name", &body.name)?;
+    if !body.role.is_of_person() {
+        let allowed: Vec<_> = Role::ALL.into_iter().filter(|r| r.is_of_person()).map(Role::as_str).collect();
+        return Err(Error::invalid("role", format!("allowed for a person: {}", allowed.join(", "))));
+    }
     check_unit(body.role, body.unit.as_deref(), units)?;
     match &body.login {
         Some(login) => check_login(login),
@@ -155,7 +159,7 @@ mod tests {
             Err(Error::Invalid { field, .. }) => field,
             Err(other) => panic!("{other}"),
         };
-        for role in Role::ALL {
+        for role in Role::ALL.into_iter().filter(|r| r.is_of_person()) {
             let unit = (role == Role::Unit).then(|| "CT".to_owned());
             assert_eq!(field(AccountBody { unit, ..body(role) }), "");
         }

@@ -23,11 +23,13 @@ pub enum Role {
     Machine,
     /// 核对方: a program with a token that follows the log's entries, and sees nothing else.
     Monitor,
+    /// 手机: an enrolled phone on which nobody is signed in. It files what was seen and shows nothing of anybody.
+    Phone,
 }
 
 impl Role {
     /// All, in the order of the table's columns.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Patrol,
         Self::Supervisor,
         Self::Liaison,
@@ -36,6 +38,7 @@ impl Role {
         Self::Viewer,
         Self::Machine,
         Self::Monitor,
+        Self::Phone,
     ];
 
     /// The word in the API and the database.
@@ -50,7 +53,14 @@ impl Role {
             Self::Viewer => "viewer",
             Self::Machine => "machine",
             Self::Monitor => "monitor",
+            Self::Phone => "phone",
         }
+    }
+
+    /// A person can have it; the others are of programs and phones.
+    #[must_use]
+    pub fn is_of_person(self) -> bool {
+        !matches!(self, Self::Machine | Self::Monitor | Self::Phone)
     }
 
     /// Must show a second factor: whoever judges, exports or governs (OWASP ASVS 5.0, 6.3.3).
@@ -94,7 +104,7 @@ pub enum Rule {
     /// Anybody: nothing behind it is secret.
     Public,
     /// These roles, each so far; in the order of [`Role::ALL`].
-    Roles([Reach; 8]),
+    Roles([Reach; 9]),
 }
 
 impl Rule {

@@ -54,7 +54,7 @@ pub use uploads::Upload;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -62,6 +62,7 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 /// The log's signing key in the data directory.
 const KEY: &str = "log.key";

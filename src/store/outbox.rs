@@ -1,6 +1,5 @@
 //! What phones bring in archives, through the doors of single submissions. One bad item does not stop its neighbours.
 
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Store;
@@ -84,37 +83,21 @@ impl Store {
         Ok(all)
     }
 
-    /// What was taken once has its receipt for ever, also where the place or the clock of today would not let it in; else
-    /// `error`.
-    ///
-    /// # Errors
-    /// `error`.
-    pub async fn taken_before(&self, body: &[u8], error: Error) -> Result<Added> {
-        #[derive(Deserialize)]
-        struct OnlyId {
-            id: Uuid,
-        }
-        let Ok(OnlyId { id }) = serde_json::from_slice(body) else { return Err(error) };
-        match self.find_submission(id, body).await {
-            Ok(Some(added)) => Ok(added),
-            _ => Err(error),
-        }
-    }
-
     async fn take(&self, item: Item, bytes: Vec<u8>, door: Door<'_>) -> Result<Added> {
+        if let (Item::Patrol(_) | Item::Report(_), Some(known)) = (&item, self.find_sent(&bytes).await?) {
+            return Ok(known);
+        }
         let arrival = self.arrival_of(door);
         match item {
             Item::Patrol(id) => {
-                match parse_patrol(&bytes, &arrival).and_then(|p| same_id(p.record.id, id).map(|()| p)) {
-                    Ok(patrol) => self.add_patrol(NewPatrol { by: door.by.to_owned(), ..patrol }).await,
-                    Err(error) => self.taken_before(&bytes, error).await,
-                }
+                let patrol = parse_patrol(&bytes, &arrival)?;
+                same_id(patrol.record.id, id)?;
+                self.add_patrol(NewPatrol { by: door.by.to_owned(), ..patrol }).await
             }
             Item::Report(id) => {
-                match parse_report(&bytes, &arrival).and_then(|r| same_id(r.id, id).map(|()| r)) {
-                    Ok(report) => self.add_report(NewReport { by: door.by.to_owned(), ..report }).await,
-                    Err(error) => self.taken_before(&bytes, error).await,
-                }
+                let report = parse_report(&bytes, &arrival)?;
+                same_id(report.id, id)?;
+                self.add_report(NewReport { by: door.by.to_owned(), ..report }).await
             }
             Item::Photo(sha256) => {
                 let upload = self.whole(Sealed::Photo, &sha256, door.photos.max_bytes, &bytes).await?;
@@ -136,22 +119,21 @@ impl Store {
     }
 
     async fn judge(&self, item: Item, bytes: Vec<u8>, door: Door<'_>) -> Result<()> {
+        if let (Item::Patrol(_) | Item::Report(_), Some(_)) = (&item, self.find_sent(&bytes).await?) {
+            return Ok(());
+        }
         let arrival = self.arrival_of(door);
-        let parsed = match item {
+        match item {
             Item::Patrol(id) => parse_patrol(&bytes, &arrival).and_then(|p| same_id(p.record.id, id)),
             Item::Report(id) => parse_report(&bytes, &arrival).and_then(|r| same_id(r.id, id)),
             Item::Photo(sha256) => {
                 self.check_erased(Sealed::Photo, &sha256).await?;
-                return self.decode(move || judge_photo(&sha256, &bytes, &door.photos)).await;
+                self.decode(move || judge_photo(&sha256, &bytes, &door.photos)).await
             }
             Item::Voice(sha256) => {
                 self.check_erased(Sealed::Voice, &sha256).await?;
-                return check_hash(&bytes, &sha256).and_then(|()| voice::inspect(&bytes)).map(|_| ());
+                check_hash(&bytes, &sha256).and_then(|()| voice::inspect(&bytes)).map(|_| ())
             }
-        };
-        match parsed {
-            Ok(()) => Ok(()),
-            Err(error) => self.taken_before(&bytes, error).await.map(|_| ()),
         }
     }
 

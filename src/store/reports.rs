@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::to_vec;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -45,14 +46,36 @@ impl Store {
         self.writer.run(move |tx| add_patrol(tx, &patrol)).await
     }
 
-    /// The first receipt of what was submitted under `id`, if it was these bytes.
+    /// The first receipt of a submission with these bytes. Asked before any question of rights or rules: what was stored once
+    /// stays acknowledged, whoever sends it again and whatever is allowed by now.
     ///
     /// # Errors
-    /// `Conflict` if it was others, and as every write.
-    pub async fn find_submission(&self, id: Uuid, body: &[u8]) -> Result<Option<Added>> {
-        let body_sha256: Hash = Sha256::digest(body).into();
-        let known = self.writer.run(move |tx| known_submission(tx, id, &body_sha256)).await?;
-        Ok(known.map(|receipt| Added { receipt, new: false }))
+    /// `Conflict` if its id is taken by other bytes; `Unavailable` if the database does not answer.
+    pub async fn find_sent(&self, body: &[u8]) -> Result<Option<Added>> {
+        #[derive(Deserialize)]
+        struct OnlyId {
+            id: Uuid,
+        }
+        type Row = (i64, i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+        let Ok(OnlyId { id }) = serde_json::from_slice(body) else { return Ok(None) };
+        let row: Option<Row> = sqlx::query_as(
+            "select e.idx, e.received_ms, e.leaf, e.body, p.body from submission s join entry e on e.idx = s.entry
+             left join payload p on p.entry = s.entry and p.name = 'body' where s.id = $1",
+        )
+        .bind(id.as_bytes().to_vec())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(|e| Error::Unavailable(format!("the database does not answer ({e}); send it again")))?;
+        let Some((index, received_ms, leaf, entry, sent)) = row else { return Ok(None) };
+        check_same(id, sent.as_deref(), &Sha256::digest(body).into())?;
+        let receipt = Receipt {
+            id: id.to_string(),
+            index: index.unsigned_abs(),
+            leaf_hash: hex::encode(leaf),
+            received_at: crate::clock::from_ms(received_ms),
+            entry: String::from_utf8(entry).unwrap_or_default(),
+        };
+        Ok(Some(Added { receipt, new: false }))
     }
 
     /// Judges by `place` what was judged by another, in steps of `step` reports, beside the old results. Returns
@@ -76,7 +99,7 @@ impl Store {
         filter_words: String,
         by: String,
     ) -> Result<Receipt> {
-        let (received_at, rules) = (self.clock.now(), self.rules.get().copied());
+        let (received_at, rules) = (self.clock.now(), self.rules_index());
         self.writer
             .run(move |tx| {
                 let payloads = [Payload::new("filter", filter_words)?, Payload::new("by", by)?];
@@ -105,6 +128,12 @@ impl Store {
                 tx.exec("insert into meta values ('place', ?1) on conflict do update set value = ?1", (hex,))
             })
             .await
+    }
+
+    /// Index of the entry with the rules by which this process judges; none in a store that judges nothing.
+    #[must_use]
+    pub fn rules_index(&self) -> Option<u64> {
+        self.rules.get().copied()
     }
 
     /// Names the rules by which this process judges, as JSON: each export names their entry. The same rules as before, also
@@ -144,8 +173,14 @@ pub(super) fn known_submission(tx: &Tx<'_>, id: Uuid, body_sha256: &Hash) -> Res
     };
     let known: Option<(Vec<u8>,)> =
         tx.find("select body from payload where entry = ?1 and name = 'body'", (index,))?;
-    match known {
-        Some((sha,)) if sha == body_sha256 => Ok(Some(tx.receipt(&id.to_string(), index)?)),
+    check_same(id, known.as_ref().map(|(sent,)| sent.as_slice()), body_sha256)?;
+    tx.receipt(&id.to_string(), index).map(Some)
+}
+
+/// Whether what was submitted under `id` had these bytes; `None` where it was erased.
+fn check_same(id: Uuid, sent_sha256: Option<&[u8]>, body_sha256: &Hash) -> Result<()> {
+    match sent_sha256 {
+        Some(sent) if sent == body_sha256 => Ok(()),
         Some(_) => Err(Error::Conflict(format!("id {id} is taken by a submission with other bytes"))),
         None => Err(Error::Conflict(format!("what was submitted under {id} was erased by law (已依法删除)"))),
     }

@@ -44,6 +44,15 @@ pub(super) fn check_hash(bytes: &[u8], sha256_hex: &str) -> Result<()> {
     Err(Error::invalid("sha256", format!("the bytes have the hash {found}; allowed: {sha256_hex}")))
 }
 
+/// A report that a sealed file belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its outfall's code.
+    pub outfall: String,
+    /// Its originals were disclosed to the unit.
+    pub disclosed: bool,
+}
+
 impl Store {
     /// The file, if its bytes have come.
     ///
@@ -77,26 +86,33 @@ impl Store {
         self.writer.run(move |tx| known_file(tx, kind, &hex)).await
     }
 
-    /// Codes of the outfalls that a photo or a voice note belongs to, by the reports that name it.
+    /// The outfalls that a photo or a voice note belongs to, by the reports that name it. A photo belongs to the
+    /// report that brought it first, and to others of the same person: who names another's hash gets nothing by it.
     ///
     /// # Errors
     /// `Internal` if the database cannot be read.
-    pub async fn list_outfalls_of(&self, kind: Sealed, sha256_hex: &str) -> Result<Vec<String>> {
+    pub async fn list_owners_of(&self, kind: Sealed, sha256_hex: &str) -> Result<Vec<Owner>> {
         let sql = match kind {
             Sealed::Photo => {
-                "select distinct s.outfall from report_photo r join sighting s using (report)
-                 where r.sha256 = $1 and s.outfall is not null and s.withdrawn = 0"
+                "select s.outfall, d.report is not null from report_photo r join sighting s using (report)
+                 left join disclosure d using (report)
+                 where r.sha256 = $1 and s.outfall is not null and s.withdrawn = 0
+                   and not exists (select 1 from report_photo q join sighting o on o.report = q.report
+                     where q.sha256 = r.sha256 and o.first_entry < s.first_entry and o.person <> s.person)"
             }
             Sealed::Voice => {
-                "select distinct outfall from sighting
-                 where voice = $1 and outfall is not null and withdrawn = 0"
+                "select s.outfall, d.report is not null from sighting s left join disclosure d using (report)
+                 where s.voice = $1 and s.outfall is not null and s.withdrawn = 0
+                   and not exists (select 1 from sighting o
+                     where o.voice = s.voice and o.first_entry < s.first_entry and o.person <> s.person)"
             }
         };
-        sqlx::query_scalar(sql)
+        let rows: Vec<(String, bool)> = sqlx::query_as(sql)
             .bind(hex::decode(sha256_hex).unwrap_or_default())
             .fetch_all(&self.readers)
             .await
-            .map_err(read_error)
+            .map_err(read_error)?;
+        Ok(rows.into_iter().map(|(outfall, disclosed)| Owner { outfall, disclosed }).collect())
     }
 
     /// Where the sealed bytes lie.

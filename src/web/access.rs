@@ -11,12 +11,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::app::App;
+use super::connections::Connection;
 use super::problem::Failure;
 use super::visitor::is_from_elsewhere;
 use crate::error::{Error, Result};
-use crate::evidence::timeline::{Filter, Sighting};
 use crate::people::{Reach, Role, Rule, secret};
-use crate::store::people::{Limits, Looked};
+use crate::store::people::Limits;
 
 /// Cookies that only this host, and no script, can see (`__Host-`: Secure, Path=/, no Domain).
 pub(super) const SESSION: &str = "__Host-jijia-session";
@@ -44,7 +44,7 @@ pub struct Access {
 
 /// Whom somebody may name as the person who saw what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MayName {
+pub(super) enum MayName {
     /// Themselves.
     Self_,
     /// Every patrol person: a shared phone sends what lies on it, whoever is signed in.
@@ -64,7 +64,7 @@ pub struct Actor {
     pub unit: Option<String>,
     /// So far through this door.
     pub reach: Reach,
-    may_name: MayName,
+    pub(super) may_name: MayName,
 }
 
 /// The address at the other end of the connection.
@@ -82,77 +82,6 @@ impl Actor {
     /// Signed in on a shared phone, by PIN.
     pub(super) fn is_on_phone(&self) -> bool {
         self.may_name == MayName::Phone
-    }
-
-    /// Leaves of a timeline what this one may see.
-    ///
-    /// # Errors
-    /// `Forbidden` for another unit's.
-    pub fn narrow(&self, filter: &mut Filter) -> Result<()> {
-        if self.reach == Reach::All {
-            return Ok(());
-        }
-        let own = self.unit.clone().filter(|_| self.reach == Reach::Unit);
-        let own = own.ok_or_else(|| Error::Forbidden("this is for those who see the whole lake".into()))?;
-        match filter.unit.as_deref() {
-            None => filter.unit = Some(own),
-            Some(asked) if asked == own => {}
-            Some(asked) => return Err(Error::Forbidden(format!("{asked} is another unit; allowed: {own}"))),
-        }
-        Ok(())
-    }
-
-    /// Whether a report is among what this one may see; else it is as if there were none.
-    ///
-    /// # Errors
-    /// `NotFound`; `Internal` if the database cannot be read.
-    pub async fn may_see(&self, app: &App, sighting: &Sighting) -> Result<()> {
-        let sees = match self.reach {
-            Reach::All => true,
-            Reach::Unit => {
-                self.unit.is_some() && sighting.unit.as_ref().map(|u| &u.code) == self.unit.as_ref()
-            }
-            Reach::Own => self.speaks_for(app, &sighting.person).await?,
-            Reach::No => false,
-        };
-        if sees { Ok(()) } else { Err(Error::NotFound(format!("report {}", sighting.id))) }
-    }
-
-    /// Whether this one may send what `person` saw.
-    ///
-    /// # Errors
-    /// `Invalid` at `person.id`; `Internal` if the database cannot be read.
-    pub async fn check_may_name(&self, app: &App, person: &str) -> Result<()> {
-        if self.speaks_for(app, person).await? {
-            return Ok(());
-        }
-        let allowed =
-            if self.may_name == MayName::Phone { "the patrol persons of this phone" } else { &self.id };
-        Err(Error::invalid("person.id", format!("`{person}` is somebody else; allowed: {allowed}")))
-    }
-
-    /// The name behind a person's id, for those who may see names; that it was shown is an entry of the log.
-    ///
-    /// # Errors
-    /// As every write: then it is not shown.
-    pub async fn name_of(&self, app: &App, person: &str) -> Result<Option<String>> {
-        if !matches!(self.role, Role::Supervisor | Role::Liaison | Role::Admin) {
-            return Ok(None);
-        }
-        let Some(account) = app.store.find_account(person).await? else { return Ok(None) };
-        app.store.add_access(self.id.clone(), Looked::Name, account.id).await?;
-        Ok(Some(account.name))
-    }
-
-    async fn speaks_for(&self, app: &App, person: &str) -> Result<bool> {
-        match self.may_name {
-            MayName::Anybody => Ok(true),
-            MayName::Self_ => Ok(self.id == person),
-            // Also who may not sign in any more: what lies on the phone was seen before.
-            MayName::Phone => {
-                Ok(app.store.find_account(person).await?.is_some_and(|a| a.role == Role::Patrol))
-            }
-        }
     }
 }
 
@@ -186,6 +115,9 @@ async fn enter(app: &App, rule: &Rule, request: &mut Request) -> Result<Option<A
     }
     let nobody = || Error::Unauthorized("sign in, or send a token".into());
     let (mut actor, by_cookie) = identify(app, request.headers()).await?.ok_or_else(nobody)?;
+    if let Some(connection) = request.extensions().get::<Connection>() {
+        connection.set_known();
+    }
     actor.reach = rule.reach(actor.role);
     if actor.reach == Reach::No {
         let role = actor.role.as_str();
@@ -237,7 +169,7 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<(Actor, bool)
     if let Some(token) = cookie(headers, PHONE)
         && let Some(phone) = app.store.find_phone(token).await?
     {
-        let (role, may_name) = (Role::Patrol, MayName::Phone);
+        let (role, may_name) = (Role::Phone, MayName::Phone);
         return Ok(Some((Actor { id: phone.id, role, unit: None, reach, may_name }, true)));
     }
     Ok(None)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::{Actor, KNOWN, SESSION, cookie};
-use super::app::{App, Json};
+use super::app::{App, SmallBody};
 use super::join;
 use super::problem::{Failure, Problem};
 use super::prove;
@@ -49,7 +49,7 @@ pub(super) async fn end_sessions(
     State(app): State<App>,
     actor: Actor,
     parts: Parts,
-    Json(body): Json,
+    SmallBody(body): SmallBody,
 ) -> Result<Response, Failure> {
     let EndBody { password, id } = parse_json(&body)?;
     if actor.is_on_phone() {
@@ -94,7 +94,7 @@ pub(super) async fn change_password(
     State(app): State<App>,
     actor: Actor,
     parts: Parts,
-    Json(body): Json,
+    SmallBody(body): SmallBody,
 ) -> Result<Response, Failure> {
     let PasswordBody { password, code, new_password } = parse_json(&body)?;
     let account = app.store.find_account(&actor.id).await?;
@@ -138,7 +138,7 @@ pub(super) async fn change_totp(
     State(app): State<App>,
     actor: Actor,
     parts: Parts,
-    Json(body): Json,
+    SmallBody(body): SmallBody,
 ) -> Result<Response, Failure> {
     let FactorBody { password, code } = parse_json(&body)?;
     prove::own_secrets(&app, &parts, &actor, password, code.as_deref()).await?;

@@ -10,8 +10,10 @@ use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::access::Access;
+use super::connections::ConnectionLimits;
 use super::gate::Gate;
 use super::problem::Failure;
 use crate::document::export::Office;
@@ -46,6 +48,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Holds back guesses.
     pub gate: Arc<Gate>,
+    /// Memory for bodies.
+    pub bodies: BodyBudget,
 }
 
 /// What the handlers need of the configuration.
@@ -69,6 +73,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Largest archive of a phone, as it comes and unfolded, bytes.
     pub max_outbox_bytes: u64,
+    /// Limits of connections.
+    pub connections: ConnectionLimits,
     /// Limits of photos.
     pub photos: photo::Limits,
     /// What documents need.
@@ -118,24 +124,67 @@ impl App {
 /// A JSON body as sent, within the limit. The bytes are what the fingerprint is taken of.
 pub(super) struct Json(pub Bytes);
 
+/// The body of one who is not signed in yet, or shows a secret: a few lines.
+pub(super) struct SmallBody(pub Bytes);
+
+/// Largest [`SmallBody`], bytes.
+const MAX_SMALL_BODY_BYTES: usize = 4096;
+/// Bytes of bodies that are being received at a time, all requests together.
+const MAX_BODIES_BYTES: usize = 64 << 20;
+/// The unit in which the bodies' memory is given out, bytes.
+const BODY_UNIT_BYTES: usize = 1024;
+
+/// The memory of all bodies that are being received.
+#[derive(Clone, Debug)]
+pub struct BodyBudget(Arc<Semaphore>);
+
+impl Default for BodyBudget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_BODIES_BYTES / BODY_UNIT_BYTES)))
+    }
+}
+
 impl FromRequest<App> for Json {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let encoding = plain_encoding(request.headers());
         let mut pieces = request.into_body().into_data_stream();
-        Ok(Self(read(&mut pieces, encoding, app.settings.max_body_bytes).await?))
+        Ok(Self(read(&mut pieces, encoding, app.settings.max_body_bytes, &app.bodies).await?))
     }
 }
 
-async fn read(pieces: &mut BodyDataStream, encoding: Result<()>, limit: usize) -> Result<Bytes> {
+impl FromRequest<App> for SmallBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let encoding = plain_encoding(request.headers());
+        let mut pieces = request.into_body().into_data_stream();
+        Ok(Self(read(&mut pieces, encoding, MAX_SMALL_BODY_BYTES, &app.bodies).await?))
+    }
+}
+
+async fn read(
+    pieces: &mut BodyDataStream,
+    encoding: Result<()>,
+    limit: usize,
+    budget: &BodyBudget,
+) -> Result<Bytes> {
     encoding?;
     let mut bytes = BytesMut::new();
+    // Given back when the body is here, or has broken off.
+    let mut held = Vec::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| Error::invalid("body", "broke off; send it again"))?;
         if bytes.len() + piece.len() > limit {
             return Err(Error::TooLarge { field: "body".into(), message: format!("allowed: {limit} bytes") });
         }
+        let units = u32::try_from(piece.len().div_ceil(BODY_UNIT_BYTES)).unwrap_or(u32::MAX);
+        held.push(budget.0.try_acquire_many(units).map_err(|_| {
+            Error::Unavailable(
+                "too much is being received at the moment; send it again in a few seconds".into(),
+            )
+        })?);
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes.freeze())

@@ -1,4 +1,4 @@
-//! Bundles: made once, kept for some days, fetched in pieces by whoever was given the address.
+//! Bundles: made once, kept for some days, fetched in pieces by whoever reaches as far as they do.
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -8,6 +8,7 @@ use serde::Serialize;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::access::Actor;
 use super::app::App;
@@ -18,12 +19,15 @@ use crate::error::{Error, Result};
 use crate::evidence::bundle::Photos;
 use crate::evidence::entry::Receipt;
 use crate::evidence::timeline::Filter;
+use crate::store::people::Looked;
 
 /// A bundle that was made.
 #[derive(Serialize, ToSchema)]
 pub(super) struct BundleBody {
+    /// Random; in no entry.
+    id: Uuid,
     /// SHA-256 of its manifest, hex, as its own entry says.
-    id: String,
+    manifest_sha256: String,
     /// Where it can be fetched for some days.
     href: String,
     /// Its length.
@@ -45,10 +49,11 @@ pub(super) struct BundleBody {
     responses((status = 201, body = BundleBody), (status = 409, body = Problem, description = "The log cannot be signed"),
         (status = 422, body = Problem), (status = 507, body = Problem)))]
 pub(super) async fn add_bundle(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, Failure> {
-    let made = make(&app, &actor, &uri).await?;
-    let href = href(&made);
+    let (id, made) = make(&app, &actor, &uri).await?;
+    let href = href(id);
     let location = [(header::LOCATION, href.clone())];
-    let body = BundleBody { id: made.id, href, bytes: made.bytes, receipt: made.receipt };
+    let Bundle { manifest_sha256, receipt, bytes } = made;
+    let body = BundleBody { id, manifest_sha256, href, bytes, receipt };
     Ok((StatusCode::CREATED, location, axum::Json(body)).into_response())
 }
 
@@ -58,16 +63,17 @@ pub(super) async fn bundle_from_page(
     actor: Actor,
     uri: Uri,
 ) -> Result<Redirect, Failure> {
-    Ok(Redirect::to(&href(&make(&app, &actor, &uri).await?)))
+    Ok(Redirect::to(&href(make(&app, &actor, &uri).await?.0)))
 }
 
-fn href(made: &Bundle) -> String {
-    format!("/api/v1/bundles/{}", made.id)
+fn href(id: Uuid) -> String {
+    format!("/api/v1/bundles/{id}")
 }
 
-async fn make(app: &App, actor: &Actor, uri: &Uri) -> Result<Bundle> {
+async fn make(app: &App, actor: &Actor, uri: &Uri) -> Result<(Uuid, Bundle)> {
     let (mut filter, photos) = asked(uri)?;
     actor.narrow(&mut filter)?;
+    actor.check_photos(photos)?;
     let (desk, keep) = (desk(app, actor.id.clone()), app.settings.keep_bundles);
     // In a task of its own: a client that leaves must not tear it.
     let work = async move {
@@ -98,7 +104,12 @@ fn desk(app: &App, by: String) -> Desk {
     }
 }
 
-/// The bundle. `Range` and `If-Range` are understood: a broken download goes on where it broke off.
+/// As if there were none, too, for whoever does not reach so far.
+pub(super) fn no_bundle(id: &str) -> Error {
+    Error::NotFound(format!("bundle {id}: none, or no longer kept; make it again"))
+}
+
+/// The bundle, for whoever reaches as far as it does, now. With originals each fetch is an entry, one an hour. `Range` and `If-Range` are understood: a broken download goes on where it broke off.
 #[utoipa::path(get, path = "/api/v1/bundles/{id}", tag = "bundles",
     params(("id" = String, Path), ("range" = Option<String>, Header), ("if-range" = Option<String>, Header)),
     responses((status = 200, content_type = "application/zip", description = "The file"),
@@ -106,12 +117,16 @@ fn desk(app: &App, by: String) -> Desk {
         (status = 404, body = Problem), (status = 416, description = "The range lies outside the file")))]
 pub(super) async fn get_bundle(
     State(app): State<App>,
+    actor: Actor,
     Path(id): Path<String>,
     mut request: Request,
 ) -> Result<Response, Failure> {
-    let path = bundle::kept(&app.store, &id)?;
-    let path =
-        path.ok_or_else(|| Error::NotFound(format!("bundle {id}: none, or no longer kept; make it again")))?;
+    let kept = bundle::find_kept(&app.store, &id).await?;
+    let (kept, path) = kept.ok_or_else(|| no_bundle(&id))?;
+    actor.check_bundle(&id, &kept)?;
+    if kept.photos == Photos::Originals {
+        app.store.add_access(actor.id, Looked::Bundle, kept.manifest_sha256).await?;
+    }
     // What lies under an id never changes.
     let tag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(|e| Error::Internal(e.to_string()))?;
     let headers = request.headers_mut();
@@ -125,6 +140,6 @@ pub(super) async fn get_bundle(
     let headers = response.headers_mut();
     headers.insert(header::ETAG, tag);
     headers.insert(header::CONTENT_DISPOSITION, name);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

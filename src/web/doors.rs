@@ -61,44 +61,42 @@ pub(super) struct Built {
     pub table: Vec<Door>,
 }
 
-const fn roles(reaches: [Reach; 8]) -> Rule {
+const fn roles(reaches: [Reach; 9]) -> Rule {
     Rule::Roles(reaches)
 }
 
-// How far each role reaches:                        patrol super liaison unit admin viewer machine monitor
-const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All, No]);
-const HOME: Rule = /*                           */ roles([Own, All, All, Unit, All, All, No, No]);
-const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, All, All, All, No]);
-const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All, No]);
-const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No, No]);
-const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All, No]);
-pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No, No]);
-const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All, No]);
+// How far each role reaches:                        patrol super liaison unit admin viewer machine monitor phone
+const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All, No, No]);
+const HOME: Rule = /*                           */ roles([Own, All, All, Unit, All, All, No, No, Own]);
+const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, All, All, All, No, No]);
+const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All, No, Own]);
+const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No, No, No]);
+const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All, No, No]);
+pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No, No, No]);
+const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All, No, No]);
 // Why somebody was excused (病假) is not for everybody who may read.
-pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No, No]);
+pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No, No, No]);
 /// Not a door: who hears at `/readyz` what is wrong, and not only that something is.
-pub(super) const TOLD: Rule = /*                */ roles([No, All, All, No, All, No, All, No]);
-const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All, No]);
-const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No, No]);
-const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All, No]);
-const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No, No]);
-const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No, No]);
+pub(super) const TOLD: Rule = /*                */ roles([No, All, All, No, All, No, All, No, No]);
+const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All, No, No]);
+const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No, No, Own]);
+const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All, No, No]);
+const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No, No, No]);
+const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No, No, No]);
 /// Entries as they lie in the log: when what was sent, looked at, changed.
-pub(super) const ENTRIES: Rule = /*             */ roles([No, All, All, No, All, No, No, All]);
-const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No, No]);
+pub(super) const ENTRIES: Rule = /*             */ roles([No, All, All, No, All, No, No, All, No]);
+const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No, No, No]);
 
 /// The table.
 pub(super) fn doors(app: App) -> Built {
     let mut doors = slow(people_api(log_api(evidence_api(pages(Doors::new(app))))));
     let api = doors.quick.get_openapi();
-    let of_timeline = timeline::exports(api).into_iter().map(|e| (e, get(timeline::export_timeline)));
-    let of_duty = compliance::exports(api).into_iter().map(|e| (e, get(compliance::export_compliance)));
-    for ((path, item), routes) in of_timeline.chain(of_duty).collect::<Vec<_>>() {
-        // An export is an entry: asking for its head must not make one.
-        let routes = routes.head(timeline::no_head);
-        let rule = if path.contains("compliance") { DUTY } else { EXPORTERS };
-        doors = doors.page(rule, "GET", &path, routes);
-        doors.quick.get_openapi_mut().paths.paths.insert(path, item);
+    let (of_timeline, of_duty) = (timeline::exports(api), compliance::exports(api));
+    for export in of_timeline {
+        doors = doors.export(EXPORTERS, export, get(timeline::export_timeline));
+    }
+    for export in of_duty {
+        doors = doors.export(DUTY, export, get(compliance::export_compliance));
     }
     let (quick, api) = doors.quick.split_for_parts();
     let (slow, slow_api) = doors.slow.split_for_parts();
@@ -133,6 +131,7 @@ fn evidence_api(doors: Doors) -> Doors {
         .api(REPORTERS, routes!(reports::add_report))
         .api(READ_ONE, routes!(reports::get_report))
         .api(CORRECTORS, routes!(reports::add_correction))
+        .api(SUPERVISORS, routes!(reports::add_disclosure))
         .api(REPORTERS, routes!(reports::add_patrol))
         .api(SEES_ORIGINALS, routes!(photos::get_photo))
         .api(REPORTERS, routes!(photos::head_photo))
@@ -224,6 +223,19 @@ impl Doors {
         let routes = self.guarded(rule, &[method], path, routes);
         self.quick = self.quick.route(path, routes);
         self
+    }
+
+    /// A list as a document.
+    fn export(
+        self,
+        rule: Rule,
+        (path, item): (String, utoipa::openapi::PathItem),
+        routes: MethodRouter<App>,
+    ) -> Self {
+        // An export is an entry: asking for its head must not make one.
+        let mut doors = self.page(rule, "GET", &path, routes.head(timeline::no_head));
+        doors.quick.get_openapi_mut().paths.paths.insert(path, item);
+        doors
     }
 
     fn slow_page(mut self, rule: Rule, method: &'static str, path: &str, routes: MethodRouter<App>) -> Self {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::{KNOWN, cookie};
-use super::app::{App, Json};
+use super::app::{App, SmallBody};
 use super::gate;
 use super::problem::{Failure, Problem};
 use super::prove::{self, Known};
@@ -79,7 +79,10 @@ pub(super) struct JoinBody {
 #[utoipa::path(post, path = "/api/v1/invites/look", tag = "people", request_body = CodeBody,
     responses((status = 200, body = InviteBody), (status = 404, body = Problem, description = "Used, too old, or never was"),
         (status = 422, body = Problem)))]
-pub(super) async fn look_at_invite(State(app): State<App>, Json(body): Json) -> Result<Response, Failure> {
+pub(super) async fn look_at_invite(
+    State(app): State<App>,
+    SmallBody(body): SmallBody,
+) -> Result<Response, Failure> {
     let CodeBody { code } = parse_json(&body)?;
     let invite = open(&app, &code).await?;
     let role = role(&invite);
@@ -131,7 +134,7 @@ fn role(invite: &Invite) -> Role {
 pub(super) async fn use_invite(
     State(app): State<App>,
     parts: Parts,
-    Json(body): Json,
+    SmallBody(body): SmallBody,
 ) -> Result<Response, Failure> {
     let body: JoinBody = parse_json(&body)?;
     let invite = open(&app, &body.code).await?;
@@ -215,7 +218,7 @@ pub(super) async fn new_password(
 pub(super) async fn add_device(
     State(app): State<App>,
     headers: HeaderMap,
-    Json(body): Json,
+    SmallBody(body): SmallBody,
 ) -> Result<Response, Failure> {
     let CodeBody { code } = parse_json(&body)?;
     let (_, token) = app.store.use_phone_invite(&code).await?;

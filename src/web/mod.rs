@@ -4,8 +4,10 @@ mod access;
 mod account;
 pub mod app;
 pub mod assets;
+mod auth;
 mod bundles;
 mod compliance;
+mod connections;
 mod dead_letters;
 mod doors;
 pub mod field;
@@ -34,23 +36,24 @@ mod voices;
 pub mod warnings;
 mod watermark;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::extract::connect_info::Connected;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::serve::{IncomingStream, Listener};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 pub use access::{Access, Peer};
-pub use app::{App, Settings};
+pub use app::{App, BodyBudget, Settings};
+pub use connections::ConnectionLimits;
+use connections::Connections;
 pub use doors::Door;
 pub use gate::Gate;
-pub use listen::TlsListener;
 pub use people::LINK_LIFETIME;
 pub use trust::send_on;
 
@@ -91,19 +94,21 @@ pub fn router(app: App) -> Router {
     headers::on_every_answer(router, app.settings.https).with_state(app)
 }
 
-/// Serves until `shutdown`; requests under way are finished.
+/// Serves on `listener` until `shutdown`, by TLS where `tls` is given; requests under way are finished.
 ///
 /// # Errors
-/// `Internal` if the listener fails.
-pub async fn serve<L>(
-    listener: L,
+/// None: what goes wrong on a connection ends that connection.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     app: App,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<()>
-where
-    L: Listener<Addr = SocketAddr>,
-    for<'a> Peer: Connected<IncomingStream<'a, L>>,
-{
-    let service = router(app).into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await.map_err(Error::from)
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let connections = connections_of(&app);
+    listen::serve(listener, tls, router(app), connections, shutdown).await;
+    Ok(())
+}
+
+fn connections_of(app: &App) -> Arc<Connections> {
+    Connections::new(app.settings.connections, app.settings.access.trusted_hops > 0)
 }

@@ -21,6 +21,9 @@ pub(super) async fn add_observations(
     actor: Actor,
     Json(body): Json,
 ) -> Result<Response, Failure> {
+    if let Some(known) = app.store.find_sent(&body).await? {
+        return Ok(receipt(known, "/api/v1/timeline".into()));
+    }
     let (id, batch) = parse_observations(&body, app.store.clock().now())?;
     let batch = NewBatch { by: actor.id, ..batch };
     let (added, _) = app.store.add_observations_as(id, &body, batch).await?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::access::Actor;
 use super::app::App;
 use super::compliance;
-use super::doors::{DUTY, SEES_ORIGINALS};
+use super::doors::DUTY;
 use super::pages::cut::cut_page;
 use super::pages::lang::Lang;
 use super::pages::patrols::PatrolsPage;
@@ -272,7 +272,7 @@ pub(super) async fn report(
 
 async fn report_html(app: &App, actor: &Actor, id: &str, lang: Lang) -> Result<String, Error> {
     let report = app.store.get_report(uuid(id)?, &app.place, &app.rules).await?;
-    actor.may_see(app, &report.sighting).await?;
+    actor.check_report(&report.sighting)?;
     let sighting = &report.sighting;
     let mut marks = MapMarks { patches: patches(std::iter::once(sighting)), ..MapMarks::default() };
     let at = sighting.position.as_ref().map(|p| crate::lake::Wgs84 { lng: p.lng, lat: p.lat });
@@ -286,7 +286,7 @@ async fn report_html(app: &App, actor: &Actor, id: &str, lang: Lang) -> Result<S
     }
     let by_phone = sighting.observed_at + SignedDuration::from_secs(sighting.clock_offset_s.unwrap_or(0));
     // What an original says is told to those who may see it.
-    let hears = SEES_ORIGINALS.reach(actor.role) != Reach::No;
+    let hears = actor.has_originals(app, sighting).await?;
     let originals = if hears { &sighting.photos[..] } else { &[] };
     let taken = app.store.read_taken(originals).await?;
     let apart: Vec<_> = taken.iter().map(|t| t.apart(by_phone, at)).collect();

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::access::Actor;
 use super::app::App;
 use super::problem::{Failure, Problem};
-use super::sealed::{first_receipt, found, look, take};
+use super::sealed::{first_receipt, look, take};
 use crate::error::Error;
 use crate::evidence::entry::{Receipt, Sealed};
 use crate::store::people::Looked;
@@ -69,10 +69,11 @@ pub(super) async fn get_photo(
     actor: Actor,
     Path(sha256): Path<String>,
 ) -> Result<Response, Failure> {
-    let photo = found(&app, &actor, Sealed::Photo, &sha256).await?;
+    let photo = actor.find_original(&app, Sealed::Photo, &sha256).await?;
     app.store.add_access(actor.id, Looked::Original, sha256.clone()).await?;
     let file = format!("attachment; filename=\"{sha256}\"");
-    send(app.store.original_path(&sha256), photo.media_type, Some(file)).await
+    // What was shown under an entry is not shown again without one.
+    send(app.store.original_path(&sha256), photo.media_type, Some(file), "no-store").await
 }
 
 /// The viewers' copy: JPEG, long edge at most 1000, without any metadata. HEIC has none.
@@ -84,21 +85,23 @@ pub(super) async fn get_preview(
     actor: Actor,
     Path(sha256): Path<String>,
 ) -> Result<Response, Failure> {
-    if !found(&app, &actor, Sealed::Photo, &sha256).await?.preview {
+    if !actor.find_photo(&app, &sha256).await?.preview {
         return Err(Error::NotFound(format!("preview of {sha256}: HEIC is sealed and has no preview")).into());
     }
-    send(app.store.preview_path(&sha256), "image/jpeg".into(), None).await
+    let kept = "private, max-age=31536000, immutable";
+    send(app.store.preview_path(&sha256), "image/jpeg".into(), None, kept).await
 }
 
 async fn send(
     path: std::path::PathBuf,
     media_type: String,
     disposition: Option<String>,
+    cache: &'static str,
 ) -> Result<Response, Failure> {
     let bytes = tokio::fs::read(path).await.map_err(Error::from)?;
     let headers = [
         (header::CONTENT_TYPE, media_type),
-        (header::CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned()),
+        (header::CACHE_CONTROL, cache.to_owned()),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
     ];
     let disposition = disposition.map(|d| [(header::CONTENT_DISPOSITION, d)]);

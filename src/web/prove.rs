@@ -8,7 +8,7 @@ use super::app::App;
 use super::gate;
 use crate::error::{Error, Result};
 use crate::people::throttle::Source;
-use crate::people::{Role, secret};
+use crate::people::{LOGIN_MAX, Role, secret};
 use crate::store::people::{Phone, SignIn};
 
 /// Somebody whose password was right.
@@ -23,6 +23,11 @@ fn wrong() -> Error {
     Error::Unauthorized("login, password or code is wrong (用户名、密码或验证码不对)".into())
 }
 
+/// What a name may take of the memory of those who are held back: no account's is longer.
+fn cut(name: &str) -> String {
+    name.chars().take(LOGIN_MAX).collect()
+}
+
 /// Whose password this is. That it was right is said to the gate by whoever asks for no more; [`code`] does.
 ///
 /// # Errors
@@ -32,7 +37,7 @@ pub(super) async fn password(app: &App, parts: &Parts, login: &str, password: St
     let id = known.as_ref().map(|k| k.account.id.as_str());
     let source = gate::source(app, parts, id).await?;
     // A name that nobody has is held back like one that somebody has.
-    let account = id.map_or_else(|| format!("login {login}"), str::to_owned);
+    let account = id.map_or_else(|| format!("login {}", cut(login)), str::to_owned);
     app.gate.turn(&account, &source).await?;
     let phc = known.as_ref().and_then(|k| k.password.clone());
     let right = app.gate.slow(move || secret::verify(&password, phc.as_deref())).await?;
@@ -80,7 +85,7 @@ pub(super) async fn pin(app: &App, parts: &Parts, person: &str, pin: String) -> 
     })?;
     let known = app.store.find_sign_in(person).await?.filter(|k| k.account.role == Role::Patrol);
     // Its own turn: a flood at the desk's door must not hold up the phone.
-    let (account, source) = (format!("{person} pin"), Source::Known(phone.id.clone()));
+    let (account, source) = (format!("{} pin", cut(person)), Source::Known(phone.id.clone()));
     app.gate.turn(&account, &source).await?;
     let phc = known.as_ref().and_then(|k| k.pin.clone());
     let right = app.gate.slow(move || secret::verify(&pin, phc.as_deref())).await?;

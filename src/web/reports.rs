@@ -14,7 +14,6 @@ use crate::evidence::timeline::ReportNow;
 use crate::patrol::correction::{CorrectionBody, parse_correction};
 use crate::patrol::report::{NewReport, ReportBody, parse_report};
 use crate::patrol::walk::{NewPatrol, PatrolBody, parse_patrol};
-use crate::people::Reach;
 use crate::store::Added;
 
 /// 201 for what this request made, 200 for the first receipt again.
@@ -44,12 +43,13 @@ pub(super) async fn add_report(
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Response, Failure> {
-    let added = match parse_report(&body, &app.arrival(device_time(&headers)?)) {
-        Ok(report) => {
+    let added = match app.store.find_sent(&body).await? {
+        Some(known) => known,
+        None => {
+            let report = parse_report(&body, &app.arrival(device_time(&headers)?))?;
             actor.check_may_name(&app, &report.person).await?;
             app.store.add_report(NewReport { by: actor.id, ..report }).await?
         }
-        Err(error) => app.store.taken_before(&body, error).await?,
     };
     let location = format!("/api/v1/reports/{}", added.receipt.id);
     Ok(receipt(added, location))
@@ -67,7 +67,7 @@ pub(super) async fn get_report(
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
     let report = app.store.get_report(uuid(&id)?, &app.place, &app.rules).await?;
-    actor.may_see(&app, &report.sighting).await?;
+    actor.check_report(&report.sighting)?;
     Ok(axum::Json(report).into_response())
 }
 
@@ -83,29 +83,35 @@ pub(super) async fn add_correction(
     Json(body): Json,
 ) -> Result<Response, Failure> {
     let report = uuid(&id)?;
-    if actor.reach != Reach::All {
-        let shown = app.store.get_report(report, &app.place, &app.rules).await?;
-        actor.may_see(&app, &shown.sighting).await?;
+    let location = format!("/api/v1/reports/{report}");
+    if let Some(known) = app.store.find_sent(&body).await? {
+        let versions = app.store.get_report(report, &app.place, &app.rules).await?.versions;
+        if !versions.iter().any(|v| v.entry.index == known.receipt.index) {
+            let id = known.receipt.id;
+            return Err(Error::Conflict(format!("id {id} is taken by a correction of another report")).into());
+        }
+        return Ok(receipt(known, location));
     }
-    let added = match parse_correction(&body, &app.place) {
-        Ok(correction) => {
-            actor.check_may_name(&app, &correction.person.id).await?;
-            let (place_hash, locator, by) = (app.place.hash, app.locator.clone(), actor.id);
-            app.store.add_correction(report, body.to_vec(), correction, place_hash, locator, by).await?
-        }
-        Err(error) => {
-            let added = app.store.taken_before(&body, error).await?;
-            let versions = app.store.get_report(report, &app.place, &app.rules).await?.versions;
-            if !versions.iter().any(|v| v.entry.index == added.receipt.index) {
-                let id = added.receipt.id;
-                return Err(
-                    Error::Conflict(format!("id {id} is taken by a correction of another report")).into()
-                );
-            }
-            added
-        }
-    };
-    Ok(receipt(added, format!("/api/v1/reports/{report}")))
+    let shown = app.store.get_report(report, &app.place, &app.rules).await?;
+    actor.check_report(&shown.sighting)?;
+    let correction = parse_correction(&body, &app.place)?;
+    actor.check_correction(&shown.sighting, &correction.person.id)?;
+    let (place_hash, locator, by) = (app.place.hash, app.locator.clone(), actor.id);
+    let added = app.store.add_correction(report, body.to_vec(), correction, place_hash, locator, by).await?;
+    Ok(receipt(added, location))
+}
+
+/// Discloses the originals and the voice note of a report to its responsible unit, which sees copies otherwise. It is an
+/// entry, and stays.
+#[utoipa::path(post, path = "/api/v1/reports/{id}/disclosure", tag = "reports", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "Disclosed, now or before"), (status = 404, body = Problem)))]
+pub(super) async fn add_disclosure(
+    State(app): State<App>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    app.store.add_disclosure(uuid(&id)?, actor.id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Records a patrol.
@@ -119,12 +125,13 @@ pub(super) async fn add_patrol(
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Response, Failure> {
-    let added = match parse_patrol(&body, &app.arrival(device_time(&headers)?)) {
-        Ok(patrol) => {
+    let added = match app.store.find_sent(&body).await? {
+        Some(known) => known,
+        None => {
+            let patrol = parse_patrol(&body, &app.arrival(device_time(&headers)?))?;
             actor.check_may_name(&app, &patrol.record.person.id).await?;
             app.store.add_patrol(NewPatrol { by: actor.id, ..patrol }).await?
         }
-        Err(error) => app.store.taken_before(&body, error).await?,
     };
     let location = format!("/timeline?patrol={}", added.receipt.id);
     Ok(receipt(added, location))

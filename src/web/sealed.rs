@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::access::Actor;
 use super::app::{App, plain_encoding};
 use super::problem::Failure;
 use super::reports::receipt;
@@ -16,8 +15,7 @@ use crate::error::Error;
 use crate::evidence::entry::Sealed;
 use crate::patrol::report::check_sha256;
 use crate::patrol::voice;
-use crate::people::Reach;
-use crate::store::{SealedFile, Upload, erased};
+use crate::store::{Upload, erased};
 
 /// Where a piece begins, and how much of a file is there; the header of both directions (as in the IETF's draft on
 /// resumable uploads).
@@ -166,21 +164,6 @@ pub(super) async fn first_receipt(app: &App, kind: Sealed, sha256: &str) -> Resu
     Ok(receipt(known, address(kind, sha256)))
 }
 
-/// A file, if it has come and `actor` may have it.
-pub(super) async fn found(app: &App, actor: &Actor, kind: Sealed, sha256: &str) -> Result<SealedFile, Error> {
-    check_sha256(sha256).map_err(|_| Error::NotFound(format!("{kind} {sha256}")))?;
-    if actor.reach == Reach::Unit {
-        let outfalls = app.store.list_outfalls_of(kind, sha256).await?;
-        let own = app.place.outfalls.iter().any(|o| o.unit == actor.unit && outfalls.contains(&o.code));
-        if !own || actor.unit.is_none() {
-            return Err(has_not_come(kind, sha256));
-        }
-    }
-    let found = app.store.find_sealed(kind, sha256).await?;
-    let file = found.ok_or_else(|| has_not_come(kind, sha256))?;
-    if file.erased { Err(erased(kind, sha256)) } else { Ok(file) }
-}
-
-fn has_not_come(kind: Sealed, sha256: &str) -> Error {
+pub(super) fn has_not_come(kind: Sealed, sha256: &str) -> Error {
     Error::NotFound(format!("{kind} {sha256}: has not come"))
 }

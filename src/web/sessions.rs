@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::{KNOWN, PHONE, SESSION, cookie, set_cookie};
-use super::app::{App, Json};
+use super::app::{App, SmallBody};
 use super::page_routes;
 use super::pages::sign_in::LoginPage;
 use super::problem::{Failure, Problem};
@@ -158,11 +158,11 @@ pub(super) async fn add_session(State(app): State<App>, request: Request) -> Res
     }
 }
 
-/// Head and body of a request, the body within the limit of JSON.
+/// Head and body of a request, the body a small one.
 async fn split(app: &App, request: Request) -> Result<(Parts, axum::body::Bytes), Failure> {
     let (parts, body) = request.into_parts();
     let head = Request::from_parts(parts.clone(), body);
-    let Json(bytes) = Json::from_request(head, app).await?;
+    let SmallBody(bytes) = SmallBody::from_request(head, app).await?;
     Ok((parts, bytes))
 }
 
@@ -309,9 +309,12 @@ pub(super) struct LoginForm {
 
 /// `POST /login`: the form, which works without script.
 pub(super) async fn login_by_page(State(app): State<App>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (parts, body) = match split(&app, request).await {
+        Ok(split) => split,
+        Err(failure) => return failure.into_response(),
+    };
     let lang = page_routes::language(None, &parts.headers);
-    let whole = Request::from_parts(parts.clone(), body);
+    let whole = Request::from_parts(parts.clone(), body.into());
     let form: Form<LoginForm> = match Form::from_request(whole, &app).await {
         Ok(form) => form,
         Err(_) => return StatusCode::UNPROCESSABLE_ENTITY.into_response(),

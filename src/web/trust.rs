@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine;
@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use super::app::App;
-use super::headers;
 use super::page_routes::{self, Asked};
 use super::pages::trust::TrustPage;
-use super::problem::Failure;
+use super::problem::{Failure, Problem};
 use super::warnings;
+use super::{headers, listen};
 use crate::error::{Error, Result};
 use crate::picture;
 use crate::tls::server::Standing;
@@ -68,21 +68,28 @@ pub(super) async fn get_authority(State(app): State<App>) -> Result<Response, Fa
 /// Serves the plain address beside HTTPS on `port`, until `shutdown`.
 ///
 /// # Errors
-/// `Internal` if the listener fails.
+/// None, as [`super::serve`].
 pub async fn send_on(
     listener: TcpListener,
     port: u16,
     app: App,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let router = Router::new().merge(trusted_doors()).fallback(
-        async move |State(app): State<App>, headers: HeaderMap, uri: Uri| match no_certificate(&app) {
-            Some(why) => why,
-            None => to_https(&headers, &uri, port),
-        },
-    );
+    let router =
+        Router::new().merge(trusted_doors()).fallback(
+            async move |State(app): State<App>, method: Method, headers: HeaderMap, uri: Uri| {
+                match no_certificate(&app) {
+                    Some(why) => why,
+                    None if !method.is_safe() => sent_in_the_open(),
+                    None => to_https(&headers, &uri, port),
+                }
+            },
+        );
+    let connections = super::connections_of(&app);
+    let router = router.layer(axum::middleware::from_fn(super::hear::out));
     let router = headers::on_every_answer(router, false).with_state(app);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await.map_err(Error::from)
+    listen::serve(listener, None, router, connections, shutdown).await;
+    Ok(())
 }
 
 /// What a phone needs before it can speak HTTPS with us; nothing of it is secret.
@@ -109,7 +116,18 @@ fn no_certificate(app: &App) -> Option<Response> {
     )
 }
 
-/// The same address by HTTPS. Only what is asked for by GET goes on: a password sent here was sent in the open already.
+/// What was sent here was sent in the open: it is not sent on, and a browser that is told so once stops.
+fn sent_in_the_open() -> Response {
+    let detail = "this address only leads to HTTPS; what was sent here was not taken, and others could read it: if it was a \
+                  password, change it";
+    let problem =
+        Problem {
+            status: 403, code: "forbidden", title: "请改用 https", detail: detail.into(), field: None
+        };
+    problem.into_response()
+}
+
+/// The same address by HTTPS.
 fn to_https(headers: &HeaderMap, uri: &Uri, port: u16) -> Response {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let name = match host.parse::<SocketAddr>() {

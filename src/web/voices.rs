@@ -9,7 +9,7 @@ use tower_http::services::ServeFile;
 use super::access::Actor;
 use super::app::App;
 use super::problem::{Failure, Problem};
-use super::sealed::{first_receipt, found, look, take};
+use super::sealed::{first_receipt, look, take};
 use crate::error::Error;
 use crate::evidence::entry::{Receipt, Sealed};
 use crate::store::people::Looked;
@@ -62,7 +62,7 @@ pub(super) async fn get_voice_receipt(
 }
 
 /// The sealed recording, byte for byte, whole or by `Range`, without which Safari plays nothing. That somebody listened is an
-/// entry of the log; so is every part that is asked for, and no browser keeps it to play it unseen.
+/// entry of the log, one an hour, and no browser keeps it to play it unseen.
 #[utoipa::path(get, path = "/api/v1/voices/{sha256}", tag = "voices", params(("sha256" = String, Path),
         ("Range" = Option<String>, Header, description = "`bytes=0-`")),
     responses((status = 200, content_type = "audio/*", description = "All of it"),
@@ -75,7 +75,7 @@ pub(super) async fn get_voice(
     Path(sha256): Path<String>,
     request: Request,
 ) -> Result<Response, Failure> {
-    let voice = found(&app, &actor, Sealed::Voice, &sha256).await?;
+    let voice = actor.find_original(&app, Sealed::Voice, &sha256).await?;
     app.store.add_access(actor.id, Looked::Voice, sha256.clone()).await?;
     let mut file = ServeFile::new(app.store.sealed_path(Sealed::Voice, &sha256));
     let sent = file.try_call(request).await.map_err(Error::from)?;

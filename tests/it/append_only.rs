@@ -18,6 +18,8 @@ async fn no_row_of_evidence_is_changed_replaced_or_deleted() {
     let patrol = json!({"id": id(2), "person": {"id": "p-7"}, "started_at": hour(2), "ended_at": hour(1),
         "sectors": ["JJH-AD-02"]});
     service.post("/api/v1/patrols", &patrol).await.created();
+    let to_unit = format!("/api/v1/reports/{}/disclosure", id(1));
+    assert_eq!(service.send("POST", &to_unit, &[], b"").await.status, 204);
     let dead = jijia::water::observation::DeadLetter {
         source: "mqtt".into(),
         topic: "jjh/x".into(),
@@ -50,7 +52,7 @@ async fn no_row_of_evidence_is_changed_replaced_or_deleted() {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(tables.len(), 13, "{tables:?}");
+    assert_eq!(tables.len(), 14, "{tables:?}");
     for table in tables {
         let rows = || -> String {
             let mut all = String::new();

@@ -26,7 +26,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     ("sqlx", &["store"]),
     ("axum", &["web", "demo", "witness"]),
     ("rumqttc", &["ingest", "demo"]),
-    ("hyper", &["tls"]),
+    ("hyper", &["tls", "web"]),
     ("influxdb2", &["mirror"]),
     ("tokio", &["demo", "web", "ingest", "mirror", "document", "publish", "store", "tls", "witness"]),
 ];

@@ -307,6 +307,7 @@ fn of_too_many_photos_the_strongest_are_shown_and_it_is_said() {
     for row in &mut timeline.rows {
         let Row::Sighting(s) = row else { continue };
         let photo = |i: usize| PhotoRef {
+            duplicate: false,
             sha256: format!("{n:03}{i:061}"),
             stored: true,
             erased: false,

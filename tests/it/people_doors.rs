@@ -123,9 +123,10 @@ async fn things_of_others_are_as_if_there_were_none() {
         (format!("/reports/{foreign}"), 404),
         (format!("/api/v1/photos/{}/preview", sha256_of(&photos[0])), 200),
         (format!("/api/v1/photos/{}/preview", sha256_of(&photos[1])), 404),
-        (format!("/api/v1/photos/{}", sha256_of(&photos[0])), 200),
+        // Originals by a supervisor's decision only: tests/attack/rights.rs.
+        (format!("/api/v1/photos/{}", sha256_of(&photos[0])), 404),
         (format!("/api/v1/photos/{}", sha256_of(&photos[1])), 404),
-        (format!("/api/v1/voices/{}", sha256_of(&voice(1))), 200),
+        (format!("/api/v1/voices/{}", sha256_of(&voice(1))), 404),
         (format!("/api/v1/voices/{}", sha256_of(&voice(2))), 404),
         (format!("/api/v1/timeline?unit={one}"), 200),
         (format!("/api/v1/timeline?unit={two}"), 403),

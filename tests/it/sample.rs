@@ -314,6 +314,7 @@ fn photo(n: i64, photos: &mut BTreeMap<String, Vec<u8>>) -> PhotoRef {
         photos.insert(sha256.clone(), jpeg);
     }
     PhotoRef {
+        duplicate: false,
         sha256,
         stored,
         erased: false,

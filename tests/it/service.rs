@@ -65,11 +65,20 @@ impl Service {
             let _ = stopped.await;
         }));
         let (rules, settings) = (Arc::new(rules()), Arc::new(settings));
-        let app = App { store, publisher, place, locator, rules, settings, gate: Arc::default() };
+        let app = App {
+            store,
+            publisher,
+            place,
+            locator,
+            rules,
+            settings,
+            gate: Arc::default(),
+            bodies: web::BodyBudget::default(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(web::serve(listener, app.clone(), async {
+        let serving = tokio::spawn(web::serve(listener, None, app.clone(), async {
             let _ = stopped.await;
         }));
         Self { address, app, stop, serving, stop_publishing, publishing }
@@ -261,6 +270,7 @@ fn settings() -> Settings {
         place_dir: None,
         duty: duty_limits(),
         max_body_bytes: MAX_BODY_BYTES,
+        connections: web::ConnectionLimits::default(),
         max_outbox_bytes: MAX_OUTBOX_BYTES,
         photos: PhotoLimits { max_bytes: MAX_PHOTO_BYTES, max_pixels: 10_000_000, max_side: 8_000 },
         office: Office { max_rows: 5000, fonts_dir: None, program },

@@ -133,6 +133,8 @@ pub struct PhotoRef {
     pub stored: bool,
     /// The bytes had come and were erased by law (已依法删除).
     pub erased: bool,
+    /// 同一照片: another person's report brought it first, so here it proves nothing.
+    pub duplicate: bool,
     /// There is a re-encoded copy to show (not for HEIC).
     pub preview: bool,
     /// Width of the original, pixels, where known.

@@ -40,6 +40,7 @@ pub(super) fn check(audit: &mut Audit<'_>, stored: &Stored, entry: &Entry) -> ru
         Kind::Photo { .. } => photo(audit, index, &entry.kind),
         Kind::Voice { .. } => voice(audit, index, &entry.kind),
         Kind::Erasure { target, name } => erasure(audit, index, *target, name),
+        Kind::Disclosure { report } => disclosure(audit, index, *report),
         Kind::Observations { id: None, .. }
         | Kind::Demo
         | Kind::Export { .. }
@@ -266,6 +267,18 @@ fn patrol(
     for sector in wanted.symmetric_difference(&found) {
         let what = if found.contains(sector) { "the record does not name it" } else { "is missing" };
         audit.find("patrol_sector", format!("{id} {sector}"), what);
+    }
+    Ok(())
+}
+
+fn disclosure(audit: &mut Audit<'_>, index: i64, report: Uuid) -> rusqlite::Result<()> {
+    let found: Option<i64> = audit
+        .conn
+        .prepare_cached("select entry from disclosure where report = ?1")?
+        .query_row([report.as_bytes()], |r| r.get(0))
+        .optional()?;
+    if found != Some(index) {
+        audit.find("disclosure", report, format!("is {found:?}; its entry is {index}"));
     }
     Ok(())
 }

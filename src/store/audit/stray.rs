@@ -7,7 +7,13 @@ const FIELD: &str = "case when json_valid(cast(e.body as text)) then cast(e.body
 
 /// For each table a query that gives the key of every row that no entry names, and what that means. `@name` stands for
 /// [`FIELD`].
-const STRAYS: [(&str, &str, &str); 13] = [
+const STRAYS: [(&str, &str, &str); 14] = [
+    (
+        "disclosure",
+        "select hex(d.report) from disclosure d left join entry e on e.idx = d.entry
+         where e.kind is not 'disclosure' or lower(hex(d.report)) is not replace(@report, '-', '')",
+        "no entry says that it was disclosed",
+    ),
     (
         "payload",
         "select p.entry || ' ' || p.name from payload p where not exists (select 1 from entry e where e.idx = p.entry)",

@@ -78,7 +78,7 @@ impl Store {
     /// Makes a token for a program: its text is seen this once.
     ///
     /// # Errors
-    /// `Unavailable` without randomness.
+    /// `Invalid` for the role of enrolled phones; `Unavailable` without randomness.
     pub async fn add_machine(
         &self,
         name: String,
@@ -87,6 +87,9 @@ impl Store {
         expires_at: Timestamp,
         by: String,
     ) -> Result<(Machine, String)> {
+        if role == Role::Phone {
+            return Err(Error::invalid("role", "a phone is enrolled by its link, not by a token"));
+        }
         let (text, added_at) = (secret::new_token()?, self.clock.now());
         let digest = secret::digest(&text);
         let machine = self

@@ -7,6 +7,7 @@ mod sessions;
 use std::io::Write;
 
 use rusqlite::params;
+use uuid::Uuid;
 
 use super::backup::private;
 use super::tx::Tx;
@@ -19,6 +20,7 @@ pub use machines::{Machine, Phone};
 pub use open::Open;
 pub use sessions::{Invite, Limits, Purpose, SESSIONS_MAX, Session};
 
+const HOUR_MS: i64 = 3_600_000;
 /// The file with the setup link, in the data directory.
 const SETUP_FILE: &str = "setup-link";
 /// Whether somebody governs here.
@@ -67,6 +69,8 @@ pub enum Looked {
     Original,
     /// A voice note: a person can be known by it.
     Voice,
+    /// A bundle with originals.
+    Bundle,
     /// The name of a person.
     Name,
 }
@@ -78,6 +82,7 @@ impl Looked {
         match self {
             Self::Original => "original",
             Self::Voice => "voice",
+            Self::Bundle => "bundle",
             Self::Name => "name",
         }
     }
@@ -223,15 +228,70 @@ impl Store {
         Ok(path)
     }
 
-    /// Says in the log that somebody looked at what is not for everybody.
+    /// Appends an entry that says that somebody saw what is not for everybody: one for each person, thing and hour.
     ///
     /// # Errors
     /// As every write: then nothing is shown.
     pub async fn add_access(&self, by: String, looked: Looked, of: String) -> Result<Receipt> {
+        let (received_at, what) = (self.clock.now(), looked.as_str());
+        let hour_ms = received_at.as_millisecond() / HOUR_MS * HOUR_MS;
+        self.writer
+            .run(move |tx| {
+                let said: Option<(u64,)> = tx.find(
+                    "select e.idx from entry e
+                       join payload b on b.entry = e.idx and b.name = 'by' and b.body = ?2
+                       join payload o on o.entry = e.idx and o.name = 'of' and o.body = ?3
+                     where e.kind = 'access' and e.received_ms >= ?1
+                       and cast(e.body as text) ->> 'what' = ?4 limit 1",
+                    (hour_ms, by.as_bytes(), of.as_bytes(), what),
+                )?;
+                if let Some((index,)) = said {
+                    return tx.receipt("", index);
+                }
+                let payloads = [Payload::new("by", by)?, Payload::new("of", of)?];
+                let kind = Kind::Access { what: what.to_owned() };
+                tx.append(received_at, kind, "", &payloads)
+            })
+            .await
+    }
+
+    /// Discloses originals and voice note of a report to its responsible unit; once more it is nothing new.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown report, and as every write.
+    pub async fn add_disclosure(&self, report: Uuid, by: String) -> Result<()> {
         let received_at = self.clock.now();
-        let kind = Kind::Access { what: looked.as_str().to_owned() };
-        let payloads = [Payload::new("by", by)?, Payload::new("of", of)?];
-        self.writer.run(move |tx| tx.append(received_at, kind, "", &payloads)).await
+        self.writer
+            .run(move |tx| {
+                let id = report.as_bytes();
+                let (known, before): (bool, bool) = tx.row(
+                    "select exists (select 1 from sighting where report = ?1),
+                       exists (select 1 from disclosure where report = ?1)",
+                    (id,),
+                )?;
+                if !known {
+                    return Err(Error::NotFound(format!("report {report}")));
+                }
+                if before {
+                    return Ok(());
+                }
+                let payloads = [Payload::new("by", by)?];
+                let receipt = tx.append(received_at, Kind::Disclosure { report }, "", &payloads)?;
+                tx.exec("insert into disclosure (report, entry) values (?1, ?2)", (id, receipt.index))
+            })
+            .await
+    }
+
+    /// Whether a supervisor disclosed the originals of a report to its unit.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn is_disclosed(&self, report: Uuid) -> Result<bool> {
+        sqlx::query_scalar("select exists (select 1 from disclosure where report = $1)")
+            .bind(report.as_bytes().to_vec())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(read_error)
     }
 }
 

@@ -42,23 +42,27 @@ impl View<'_> {
     }
 
     async fn add_photos(&mut self, sightings: &mut [Sighting]) -> Result<()> {
-        type PhotoRow = (Vec<u8>, Vec<u8>, Option<bool>, Option<i64>, Option<i64>, bool);
+        type PhotoRow = (Vec<u8>, Vec<u8>, Option<bool>, Option<i64>, Option<i64>, bool, bool);
         let mut query = QueryBuilder::new(
             "select r.report, r.sha256, p.preview, p.width, p.height,
-               exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo')
-             from report_photo r left join photo p on p.sha256 = r.sha256 where r.report in (",
+               exists (select 1 from erasure e where e.target = p.entry and e.name = 'photo'),
+               exists (select 1 from report_photo q join sighting o on o.report = q.report
+                 where q.sha256 = r.sha256 and o.first_entry < s.first_entry and o.person <> s.person)
+             from report_photo r join sighting s on s.report = r.report
+             left join photo p on p.sha256 = r.sha256 where r.report in (",
         );
         push_reports(&mut query, sightings);
         query.push(") order by r.report, r.seq");
         let rows: Vec<PhotoRow> =
             query.build_query_as().fetch_all(&mut *self.tx).await.map_err(read_error)?;
         let mut by_report: HashMap<Vec<u8>, Vec<PhotoRef>> = HashMap::new();
-        for (report, sha256, preview, width, height, erased) in rows {
+        for (report, sha256, preview, width, height, erased, duplicate) in rows {
             let pixels = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
             by_report.entry(report).or_default().push(PhotoRef {
                 sha256: hex::encode(sha256),
                 stored: preview.is_some() && !erased,
                 erased,
+                duplicate,
                 preview: preview.unwrap_or(false) && !erased,
                 width: pixels(width),
                 height: pixels(height),

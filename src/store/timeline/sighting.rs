@@ -212,7 +212,7 @@ fn flags(s: &Sighting, neighbourhood_m: f64) -> Vec<String> {
 
 /// The level of a sewage sighting, once its photos and its weather are known.
 pub(super) fn settle_level(s: &mut Sighting, rules: &Rules) {
-    let photos = s.photos.iter().filter(|p| p.stored).count();
+    let photos = s.photos.iter().filter(|p| p.stored && !p.duplicate).count();
     if s.kind == ReportKind::SewageOutflow && s.withdrawn.is_none() {
         s.level = level_of(photos, s.weather, &s.signs, rules.nh3n_limit_mg_l);
     }
@@ -221,5 +221,8 @@ pub(super) fn settle_level(s: &mut Sighting, rules: &Rules) {
     }
     if s.photos.iter().any(|p| p.erased) {
         s.flags.push(format!("照片{ERASED}"));
+    }
+    if s.photos.iter().any(|p| p.duplicate) {
+        s.flags.push("同一照片".into());
     }
 }

@@ -18,7 +18,9 @@ use crate::evidence::timeline::{Filter, Page, Row, Sighting};
 use crate::lake::{Sector, Wgs84};
 use crate::patrol::ReportKind;
 use crate::patrol::form::{Colour, Floatable, Flow, Growth, Odour};
+use crate::people::Reach;
 use crate::water::rain::Weather;
+use crate::web::access::Actor;
 use crate::web::app::App;
 use crate::web::problem::{Failure, Problem};
 
@@ -179,7 +181,8 @@ struct Limits {
     photo_bytes: u64,
 }
 
-/// What the field app keeps for the time without a network: the place, today's duty, the sightings of 30 days. The `ETag`
+/// What the field app keeps for the time without a network: the place, today's duty, and to those who are signed in the
+/// sightings of 30 days. The `ETag`
 /// leaves the time out: 304 says that nothing else has changed.
 #[utoipa::path(get, path = "/api/v1/field", tag = "patrols",
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the answer at hand")),
@@ -187,13 +190,18 @@ struct Limits {
         (status = 500, body = Problem)))]
 pub(in crate::web) async fn get_field(
     State(app): State<App>,
+    actor: Actor,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let overview = app.store.get_overview(&app.place, &app.rules, &app.roster()?).await?;
     let now = overview.cut_off;
     let from = now - SignedDuration::from_hours(24 * SIGHTING_DAYS);
     let filter = Filter { from: Some(from), ..Filter::default() };
-    let page = app.store.list_timeline(&filter, None, SIGHTINGS_MAX, &app.place, &app.rules).await?;
+    let mut page = app.store.list_timeline(&filter, None, SIGHTINGS_MAX, &app.place, &app.rules).await?;
+    if actor.reach != Reach::All {
+        // A phone on which nobody is signed in: what others saw, and what is to be done, is not for whoever holds it.
+        page.rows.clear();
+    }
     let known = known(&app, &overview, page);
     let json = |e: serde_json::Error| Error::Internal(format!("field: {e}"));
     let etag = Packed::new("", serde_json::to_vec(&known).map_err(json)?).etag;

@@ -45,6 +45,7 @@ fn entry(index: u64) -> EntryRef {
 
 fn photo(first: &str, stored: bool, preview: bool) -> PhotoRef {
     PhotoRef {
+        duplicate: false,
         sha256: first.repeat(32),
         stored,
         erased: false,

@@ -93,7 +93,7 @@ pub fn account(place: &str, demo: bool, lang: Lang) -> Result<String> {
 /// `Internal` if the template fails, which it has no reason to.
 pub fn people(place: &str, units: Vec<(&str, &str)>, demo: bool, lang: Lang) -> Result<String> {
     let role = |role: Role| (role.as_str(), lang.t(&format!("role.{}", role.as_str())));
-    let roles = Role::ALL.map(role).to_vec();
+    let roles = Role::ALL.into_iter().filter(|r| *r != Role::Phone).map(role).collect();
     render(&PeopleView {
         shell: shell(place, demo, "/people", lang),
         roles,
