@@ -102,8 +102,8 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         influx,
     };
     publishing(&publisher, stop, &mut parts);
-    let app =
-        App { store, publisher, place, locator, rules, settings: Arc::new(settings), gate: Arc::default() };
+    let (gate, documents, settings) = (Arc::default(), Arc::default(), Arc::new(settings));
+    let app = App { store, publisher, place, locator, rules, settings, gate, documents };
     parts.spawn(judge_again(app.clone()));
     let address = listener.local_addr()?;
     match tls {

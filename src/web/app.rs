@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::access::Access;
+use super::documents::Documents;
 use super::gate::Gate;
 use super::problem::Failure;
 use crate::document::export::Office;
@@ -46,6 +47,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Holds back guesses.
     pub gate: Arc<Gate>,
+    /// The documents that are being made.
+    pub documents: Arc<Documents>,
 }
 
 /// What the handlers need of the configuration.

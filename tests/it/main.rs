@@ -14,6 +14,8 @@ mod api_voices;
 mod append_only;
 mod arrows;
 mod asvs;
+#[path = "../attack/mod.rs"]
+mod attack;
 mod audit;
 mod audit_edits;
 mod backup;

@@ -65,7 +65,8 @@ impl Service {
             let _ = stopped.await;
         }));
         let (rules, settings) = (Arc::new(rules()), Arc::new(settings));
-        let app = App { store, publisher, place, locator, rules, settings, gate: Arc::default() };
+        let (gate, documents) = (Arc::default(), Arc::default());
+        let app = App { store, publisher, place, locator, rules, settings, gate, documents };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -1,0 +1,3 @@
+//! Attacks from every position, against the real service.
+
+mod unit;
