@@ -19,6 +19,7 @@ pub mod people;
 mod photos;
 mod reports;
 mod sealed;
+mod sign_ins;
 mod timeline;
 mod tx;
 mod uploads;
@@ -49,12 +50,13 @@ pub use observations::BatchOutcome;
 pub use outbox::{Door, Taken};
 pub use reports::Added;
 pub use sealed::{SealedFile, erased};
+pub use sign_ins::{SignInEvent, SignInLine};
 pub use uploads::Upload;
 
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -62,6 +64,7 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0008.sql"),
 ];
 /// The log's signing key in the data directory.
 const KEY: &str = "log.key";
@@ -87,6 +90,8 @@ pub struct Store {
     demo: bool,
     decoder: Decoder,
     uploads: uploads::Uploads,
+    /// Of the service alone.
+    sign_ins: Option<sign_ins::SignIns>,
     _lock: Option<Arc<File>>,
 }
 
@@ -137,6 +142,7 @@ impl Store {
             demo,
             decoder: Decoder::start()?,
             uploads: uploads::Uploads::default(),
+            sign_ins: lock.is_some().then(|| sign_ins::SignIns::start(dir)).transpose()?,
             _lock: lock,
         })
     }

@@ -28,6 +28,7 @@ mod prove;
 mod reports;
 mod sealed;
 mod sessions;
+mod sign_ins;
 mod timeline;
 mod trust;
 mod visitor;

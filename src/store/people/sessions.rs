@@ -158,22 +158,6 @@ impl Store {
         self.writer.run(move |tx| tx.exec("delete from session where account = ?1", (account,))).await
     }
 
-    /// Takes a one-time code's step, which can be taken once.
-    ///
-    /// # Errors
-    /// As every write.
-    pub async fn take_totp_step(&self, account: String, step: u64) -> Result<bool> {
-        self.writer
-            .run(move |tx| {
-                tx.exec(
-                    "update account set totp_used = ?2 where id = ?1 and totp_used < ?2",
-                    (account, step),
-                )?;
-                Ok(tx.conn.changes() == 1)
-            })
-            .await
-    }
-
     /// Remembers a browser in which an account has signed in; its token is what the cookie holds.
     ///
     /// # Errors
