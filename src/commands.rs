@@ -62,6 +62,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     store.give_up_uploads()?;
     bundle::remove_old(&store, keep_bundles(config))?;
     store.add_place(place.hash).await?;
+    store.expect_stations(place.stations.iter().map(|s| s.code.clone()));
     let publisher = Publisher::open(store.clone(), &config.log).await?;
     let mut parts = Parts::default();
     let mqtt = (!config.mqtt.host.is_empty()).then(Arc::<mqtt::MqttStatus>::default);

@@ -7,6 +7,7 @@ mod bundle;
 mod compliance;
 mod corrections;
 mod dead_letters;
+mod dead_quota;
 mod decoder;
 mod erasure;
 mod follow;
@@ -20,8 +21,10 @@ mod photos;
 mod reports;
 mod sealed;
 mod sign_ins;
+mod stations;
 mod timeline;
 mod tx;
+mod upload_quota;
 mod uploads;
 mod view;
 mod voices;
@@ -43,6 +46,7 @@ use writer::Writer;
 
 pub use bundle::{RowPlace, StoredPayload};
 pub use dead_letters::ShownDeadLetter;
+pub use dead_quota::{CUT_BYTES, DAY_BYTES};
 pub use follow::{Cursor, FollowedObservation};
 pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
@@ -51,6 +55,7 @@ pub use outbox::{Door, Taken};
 pub use reports::Added;
 pub use sealed::{SealedFile, erased};
 pub use sign_ins::{SignInEvent, SignInLine};
+pub use stations::{OTHERS_MAX, not_admitted};
 pub use uploads::Upload;
 
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
@@ -90,6 +95,7 @@ pub struct Store {
     demo: bool,
     decoder: Decoder,
     uploads: uploads::Uploads,
+    stations: stations::Stations,
     /// Of the service alone.
     sign_ins: Option<sign_ins::SignIns>,
     _lock: Option<Arc<File>>,
@@ -126,6 +132,7 @@ impl Store {
         let path = dir.join("jijia.db");
         let conn = writer::open_writing(&path)?;
         let demo = migrate(&conn, &clock, &path)?;
+        let stations = stations::Stations::read(&conn)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .read_only(true)
@@ -141,7 +148,8 @@ impl Store {
             clock,
             demo,
             decoder: Decoder::start()?,
-            uploads: uploads::Uploads::default(),
+            uploads: uploads::Uploads::of(&dir.join("uploads"))?,
+            stations,
             sign_ins: lock.is_some().then(|| sign_ins::SignIns::start(dir)).transpose()?,
             _lock: lock,
         })

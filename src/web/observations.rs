@@ -6,7 +6,10 @@ use axum::response::Response;
 use super::app::{App, Json};
 use super::problem::{Failure, Problem};
 use super::reports::receipt;
+use crate::error::Error;
 use crate::evidence::entry::Receipt;
+use crate::store::not_admitted;
+use crate::water::observation::NewObservation;
 use crate::water::submission::{ObservationsBody, parse_observations};
 
 /// Takes values of sensors or samplers. A value already known is nothing new; another value for the same time
@@ -16,6 +19,10 @@ use crate::water::submission::{ObservationsBody, parse_observations};
         (status = 422, body = Problem)))]
 pub(super) async fn add_observations(State(app): State<App>, Json(body): Json) -> Result<Response, Failure> {
     let (id, batch) = parse_observations(&body, app.store.clock().now())?;
+    let refused = batch.observations.iter().enumerate().find(|(_, o)| !app.store.admits_station(&o.station));
+    if let Some((at, NewObservation { station, .. })) = refused {
+        return Err(Error::invalid(format!("observations[{at}].station"), not_admitted(station)).into());
+    }
     let (added, _) = app.store.add_observations_as(id, &body, batch).await?;
     Ok(receipt(added, "/api/v1/timeline".into()))
 }

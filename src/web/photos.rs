@@ -30,11 +30,12 @@ use crate::store::people::Looked;
         (status = 503, body = Problem, description = "No byte came for a while: go on where HEAD says")))]
 pub(super) async fn put_photo(
     State(app): State<App>,
+    actor: Actor,
     Path(sha256): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    take(&app, Sealed::Photo, &sha256, &headers, body).await
+    take(&app, &actor, Sealed::Photo, &sha256, &headers, body).await
 }
 
 /// How much of a photo is here: what a phone asks before it goes on.

@@ -36,6 +36,7 @@ struct Piece {
 /// Takes a file, in one go or in pieces.
 pub(super) async fn take(
     app: &App,
+    actor: &Actor,
     kind: Sealed,
     sha256: &str,
     headers: &HeaderMap,
@@ -52,6 +53,7 @@ pub(super) async fn take(
         Sealed::Voice => voice::MAX_BYTES,
     };
     let mut upload = app.store.resume_upload(kind, sha256, limit).await?;
+    upload.charge_to(&actor.id)?;
     // Under the claim: a request that was broken off may come to its handler after the one that brought the rest.
     let known = app.store.find_sealed_receipt(kind, sha256).await?;
     match (&piece, known) {

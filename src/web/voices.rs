@@ -31,11 +31,12 @@ use crate::store::people::Looked;
         (status = 503, body = Problem, description = "No byte came for a while: go on where HEAD says")))]
 pub(super) async fn put_voice(
     State(app): State<App>,
+    actor: Actor,
     Path(sha256): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    take(&app, Sealed::Voice, &sha256, &headers, body).await
+    take(&app, &actor, Sealed::Voice, &sha256, &headers, body).await
 }
 
 /// How much of a voice note is here: what a phone asks before it goes on.

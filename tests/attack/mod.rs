@@ -1,4 +1,5 @@
 //! Attacks from every position, against the real service.
 
+mod sensor;
 mod stranger_guesses;
 mod unit;

@@ -65,6 +65,7 @@ impl Service {
             let _ = stopped.await;
         }));
         let (rules, settings) = (Arc::new(rules()), Arc::new(settings));
+        store.expect_stations(place.stations.iter().map(|s| s.code.clone()));
         let (gate, documents) = (Arc::default(), Arc::default());
         let app = App { store, publisher, place, locator, rules, settings, gate, documents };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
