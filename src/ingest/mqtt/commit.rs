@@ -103,7 +103,8 @@ fn batches(mappings: &[Mapping], messages: &[Message], admits: impl Fn(&str) -> 
             Some(mapping) => decode(mapping, &topic, &publish.payload, message.received_at_ms),
             None => Err("topic: no [[mqtt.source]] has a topic_template for it".to_owned()),
         };
-        let decoded = decoded.and_then(|all| match all.iter().find(|o| !admits(&o.station)) {
+        // All values of a message are of one station.
+        let decoded = decoded.and_then(|all| match all.first().filter(|o| !admits(&o.station)) {
             Some(o) => Err(not_admitted(&o.station)),
             None => Ok(all),
         });
