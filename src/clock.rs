@@ -28,6 +28,12 @@ pub fn day_start(day: Date) -> Option<Timestamp> {
     Offset::constant(8).to_timestamp(day.at(0, 0, 0, 0)).ok()
 }
 
+/// The day of `at` in 北京时间, counted from 1970.
+#[must_use]
+pub fn day_number(at: Timestamp) -> i64 {
+    (at.as_millisecond() + BEIJING_MS).div_euclid(DAY_MS)
+}
+
 /// `2026-07-14 05:20` in 北京时间.
 #[must_use]
 pub fn beijing_minute(at: Timestamp) -> String {
@@ -91,5 +97,17 @@ impl Clock {
         if let Self::Simulated(ms) = self {
             ms.store(at.as_millisecond(), Ordering::SeqCst);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_in_beijing() {
+        let day = |text: &str| day_number(text.parse().unwrap());
+        assert_eq!(day("2026-12-01T15:59:59Z"), day("2026-11-30T16:00:00Z"));
+        assert_eq!(day("2026-12-01T16:00:00Z"), day("2026-12-01T15:59:59Z") + 1);
     }
 }

@@ -67,6 +67,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     bundle::remove_old(&store, keep_bundles(config))?;
     store.add_place(place.hash).await?;
     store.add_rules(crate::rules_text(config, &place)?).await?;
+    store.expect_stations(place.stations.iter().map(|s| s.code.clone()));
     let publisher = Publisher::open(store.clone(), &config.log).await?;
     let mut parts = Parts::default();
     let mqtt = (!config.mqtt.host.is_empty()).then(Arc::<mqtt::MqttStatus>::default);
@@ -97,6 +98,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         rules,
         settings: Arc::new(settings),
         gate: Arc::default(),
+        documents: Arc::default(),
         bodies: BodyBudget::default(),
     };
     parts.spawn(judge_again(app.clone()));

@@ -70,6 +70,11 @@ function person(p) {
       if (window.confirm(say("drop_totp_sure", { name: p.name }))) await ask("DELETE", `/api/v1/people/${p.id}/totp`);
     }]);
   }
+  if (p.codes_locked) {
+    buttons.push([say("unlock"), async () => {
+      if (window.confirm(say("unlock_sure", { name: p.name }))) await ask("DELETE", `/api/v1/people/${p.id}/code-lock`);
+    }]);
+  }
   if (!p.disabled) {
     buttons.push([say("end"), async () => {
       if (window.confirm(say("end_sure", { name: p.name }))) await ask("DELETE", `/api/v1/people/${p.id}/sessions`);
@@ -91,10 +96,28 @@ function machine(cells, m) {
   return row(cells, m.revoked ? [] : [shut], m.revoked);
 }
 
+const events = {
+  sign_in: say("sign_in"),
+  failure: say("failure"),
+  refusal: say("refusal"),
+  sign_out: say("sign_out"),
+  lock: say("lock"),
+  unlock: say("unlocked"),
+};
+
+function signIn(line) {
+  const row = document.createElement("tr");
+  const account = line.account === "unknown" ? say("unknown") : line.account;
+  const address = line.address === "more" ? say("more") : line.address;
+  for (const text of [time(line.at), account, address, events[line.event], line.count]) row.insertCell().textContent = text;
+  return row;
+}
+
 async function show() {
-  const [people, phones, tokens] = await Promise.all(
-    ["people", "phones", "tokens"].map((name) => ask("GET", `/api/v1/${name}`)),
+  const [people, phones, tokens, signIns] = await Promise.all(
+    ["people", "phones", "tokens", "sign-ins"].map((name) => ask("GET", `/api/v1/${name}`)),
   );
+  $("sign_ins").replaceChildren(...signIns.map(signIn));
   $("people").replaceChildren(...people.map(person));
   $("phones").replaceChildren(...phones.map((m) => machine([m.id, m.name, time(m.added_at)], m)));
   const until = (m) => (m.revoked ? say("revoked") : time(m.expires_at));

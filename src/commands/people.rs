@@ -112,7 +112,7 @@ pub async fn run(command: PeopleCommand, config: &Config) -> Result<()> {
         }
         PeopleCommand::Phone { name } => {
             check_name("name", &name)?;
-            let code = store.add_invite(Purpose::Phone, None, Some(name), LINK_LIFETIME).await?;
+            let code = store.add_invite(Purpose::Phone, None, Some(name), LINK_LIFETIME, SHELL).await?;
             show_link(&format!("{}/m#enrol={code}", base_url(config, config.server.listen)))
         }
         PeopleCommand::Token { name, role, unit, days } => {
@@ -156,7 +156,7 @@ async fn invite(store: &Store, config: &Config, id: String) -> Result<()> {
     if account.login.is_none() {
         return Err(Error::Conflict(format!("{id} has no login")));
     }
-    let code = store.add_invite(Purpose::Person, Some(id), None, LINK_LIFETIME).await?;
+    let code = store.add_invite(Purpose::Person, Some(id), None, LINK_LIFETIME, SHELL).await?;
     show_link(&format!("{}/join#{code}", base_url(config, config.server.listen)))
 }
 
@@ -188,7 +188,7 @@ pub async fn first_admin(config: &Config, store: &Store, address: SocketAddr) ->
         );
         return Ok(());
     }
-    let code = store.add_invite(Purpose::Setup, None, None, LINK_LIFETIME).await?;
+    let code = store.add_invite(Purpose::Setup, None, None, LINK_LIFETIME, SHELL).await?;
     let link = format!("{}/join#{code}", base_url(config, address));
     let path = store.keep_setup_link(Some(&link))?;
     tracing::info!(file = %path.display(), "nobody governs yet: open the setup link within 30 minutes (it is in this file)");

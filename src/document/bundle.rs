@@ -31,6 +31,8 @@ use pack::Part;
 
 /// The documents of a bundle, in their order.
 const DOCUMENTS: [Format; 3] = [Format::Docx, Format::Pdf, Format::Xlsx];
+/// Bundles that are kept to be fetched, bytes in all: twenty of 10,000 entries with their photos.
+const KEPT_MAX_BYTES: u64 = 4_000_000_000;
 /// `读我.txt`.
 const README: &str = include_str!("bundle/readme.txt");
 
@@ -187,16 +189,35 @@ async fn known_lines(desk: &Desk, checkpoint: &SignedCheckpoint) -> Result<(Sign
     Ok((note.parse()?, keys))
 }
 
-/// Removes the bundles that are older than `keep`. Somebody who reads one goes on reading.
+/// Removes the bundles that are older than `keep`, and the oldest of more than [`KEPT_MAX_BYTES`]. Somebody who reads one
+/// goes on reading.
 ///
 /// # Errors
 /// Those of the disk.
 pub fn remove_old(store: &Store, keep: Duration) -> Result<()> {
+    let mut files = Vec::new();
     for file in std::fs::read_dir(store.bundle_folder()?)? {
         let file = file?;
-        let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
-        if age > keep {
-            std::fs::remove_file(file.path())?;
+        // What stands beside a bundle goes with it.
+        if file.path().extension().is_none_or(|ending| ending != "zip") {
+            continue;
+        }
+        let about = file.metadata()?;
+        files.push((about.modified()?.elapsed().unwrap_or_default(), about.len(), file.path()));
+    }
+    files.sort();
+    let mut bytes = 0;
+    for (nth, (age, length, path)) in files.into_iter().enumerate() {
+        bytes += length;
+        // The newest stays, however large it is: somebody is about to fetch it.
+        if age > keep || (nth > 0 && bytes > KEPT_MAX_BYTES) {
+            for gone in [path.with_extension("json"), path] {
+                match std::fs::remove_file(gone) {
+                    // Another that was made at the same time has removed it.
+                    Err(e) if e.kind() == ErrorKind::NotFound => {}
+                    done => done?,
+                }
+            }
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! web asks for them.
 #![doc = include_str!("signing-in.md")]
 
+pub mod codes;
 pub mod role;
 pub mod secret;
 pub mod throttle;
@@ -39,6 +40,8 @@ pub struct Account {
     pub has_pin: bool,
     /// The second factor is set.
     pub has_totp: bool,
+    /// So many one-time codes were wrong today that they are taken from known browsers only.
+    pub codes_locked: bool,
     /// May not sign in any more.
     pub disabled: bool,
 }
@@ -132,12 +135,18 @@ mod tests {
     #[test]
     fn the_document_says_what_holds() {
         let document = include_str!("signing-in.md").split_whitespace().collect::<Vec<_>>().join(" ");
-        let (turn, slips, first, longest, patience) = throttle::NUMBERS;
+        let (turn, slips, first, [address, known], patience) = throttle::NUMBERS;
         for said in [
-            format!("once in {} s, whoever asks", turn.as_secs()),
+            format!("once in {} s by strangers", turn.as_secs()),
             format!("{slips} slips free; after that it waits {} s", first.as_secs()),
-            format!("at most {} s, for whatever account", longest.as_secs()),
-            format!("at most {} s, while strangers", patience.as_secs()),
+            format!("at most {} s, for whatever account", address.as_secs()),
+            format!(
+                "at most {} s for its turn, and after failures of its own at most {} s",
+                patience.as_secs(),
+                known.as_secs()
+            ),
+            format!("After {} wrong codes of a day", codes::STRANGERS_MAX),
+            format!("{} wrong codes of a day nobody's", codes::ALL_MAX),
             format!("{} to {} characters, any", secret::PASSWORD_MIN, secret::PASSWORD_MAX),
             format!("fewer than {} letters and digits left", secret::OWN_MIN),
             format!("a code by chance, {} bits", 8 * secret::TOKEN_BYTES),

@@ -1,8 +1,8 @@
 //! What people and machines know: passwords, PINs, one-time codes, tokens. Of each the store keeps only what cannot be
 //! turned back.
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
 use sha2::{Digest, Sha256};
 use totp_rs::Builder;
 
@@ -49,6 +49,8 @@ pub(super) const OWN_MIN: usize = 6;
 const WORD_MIN: usize = 4;
 /// Bytes of a one-time code's secret (RFC 4226, 4: 160 bits recommended).
 const TOTP_BYTES: usize = 20;
+/// Bytes of the salt of a password or a PIN.
+const SALT_BYTES: usize = 16;
 /// Bytes of a token, 256 bits (ASVS 7.2.3 asks for 128).
 pub(super) const TOKEN_BYTES: usize = 32;
 
@@ -95,29 +97,83 @@ pub fn check_pin(pin: &str) -> Result<()> {
     Err(Error::invalid("pin", "allowed: 4 to 8 digits, not all alike, not in a row like 1234"))
 }
 
-/// The PHC string of a password or a PIN: argon2id, 19 MiB, two passes, one lane (OWASP ASVS 5.0, appendix C.4). Takes
-/// some tens of milliseconds and 19 MiB.
+/// The PHC string of a password or a PIN, by a [`Hasher`] of its own.
 ///
 /// # Errors
 /// `Unavailable` if the system has no randomness to give.
 pub fn hash(secret: &str) -> Result<String> {
-    let hashed = Argon2::default().hash_password(secret.as_bytes());
-    hashed.map(|phc| phc.to_string()).map_err(|e| Error::Unavailable(format!("argon2: {e}")))
+    Hasher::default().hash(secret)
 }
 
-/// Whether `secret` is what `phc` was made of. Takes as long as [`hash`], also for what is no PHC string: an account
-/// that does not exist must not answer faster.
-#[must_use]
-pub fn verify(secret: &str, phc: Option<&str>) -> bool {
-    match phc {
-        Some(phc) => {
-            PasswordVerifier::<str>::verify_password(&Argon2::default(), secret.as_bytes(), phc).is_ok()
+/// Hashes passwords and PINs: argon2id, 19 MiB, two passes, one lane (OWASP ASVS 5.0, appendix C.4). Takes some tens of
+/// milliseconds. Its memory is used again by the next hash: to get 19 MiB from the system and give them back each time
+/// costs a fifth of that.
+#[derive(Default)]
+pub struct Hasher {
+    memory: Vec<Block>,
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hasher")
+    }
+}
+
+impl Hasher {
+    /// The PHC string of a secret.
+    ///
+    /// # Errors
+    /// `Unavailable` if the system has no randomness to give.
+    pub fn hash(&mut self, secret: &str) -> Result<String> {
+        let salt = random::<SALT_BYTES>()?;
+        let made = self.phc(&Argon2::default(), secret, &salt);
+        made.map(|phc| phc.to_string()).map_err(|e| Error::Unavailable(format!("argon2: {e}")))
+    }
+
+    /// Whether `secret` is what `phc` was made of. Takes as long as [`Hasher::hash`], also for what is no PHC string: an
+    /// account that does not exist must not answer faster.
+    #[must_use]
+    pub fn verify(&mut self, secret: &str, phc: Option<&str>) -> bool {
+        match phc {
+            Some(phc) => self.is_of(secret, phc).unwrap_or(false),
+            None => {
+                // Only for its time.
+                let _ = self.hash(secret);
+                false
+            }
         }
-        None => {
-            // Only for its time.
-            let _ = hash(secret);
-            false
+    }
+
+    /// Gives the memory back.
+    pub fn release(&mut self) {
+        self.memory = Vec::new();
+    }
+
+    /// With the costs that stand in `phc`; the two hashes are compared in constant time.
+    fn is_of(&mut self, secret: &str, phc: &str) -> password_hash::Result<bool> {
+        let known = PasswordHash::new(phc)?;
+        let algorithm = Algorithm::try_from(known.algorithm.as_str())?;
+        let version = known.version.map(Version::try_from).transpose()?.unwrap_or_default();
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(&known)?);
+        let salt = known.salt.ok_or(password_hash::Error::SaltInvalid)?;
+        Ok(self.phc(&argon2, secret, &salt)?.hash == known.hash)
+    }
+
+    fn phc(&mut self, argon2: &Argon2<'_>, secret: &str, salt: &[u8]) -> password_hash::Result<PasswordHash> {
+        let (params, mut out) = (argon2.params(), [0; Output::MAX_LENGTH]);
+        let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+        let out = out.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+        if self.memory.len() < params.block_count() {
+            self.memory.resize(params.block_count(), Block::new());
         }
+        argon2.hash_password_into_with_memory(secret.as_bytes(), salt, out, &mut self.memory)?;
+        Ok(PasswordHash {
+            algorithm: Algorithm::default().ident(),
+            version: Some(Version::default().into()),
+            params: ParamsString::try_from(params)?,
+            salt: Some(Salt::new(salt)?),
+            hash: Some(Output::new(out)?),
+        })
     }
 }
 
@@ -228,9 +284,16 @@ mod tests {
     fn a_hash_is_argon2id_with_the_asked_costs_and_knows_its_secret() {
         let phc = hash("湖边的鸭子").unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
-        assert!(verify("湖边的鸭子", Some(&phc)));
-        assert!(!verify("湖边的鸭", Some(&phc)));
-        assert!(!verify("x", None) && !verify("x", Some("")));
+        // One memory for all of them: what one hash leaves in it is nothing to the next.
+        let mut hasher = Hasher::default();
+        assert!(hasher.verify("湖边的鸭子", Some(&phc)));
+        assert!(!hasher.verify("湖边的鸭", Some(&phc)));
+        assert!(!hasher.verify("x", None) && !hasher.verify("x", Some("")));
+        hasher.release();
+        assert!(hasher.verify("湖边的鸭子", Some(&phc)));
+        // Made by another program, with other costs.
+        let other = "$argon2id$v=19$m=8192,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$";
+        assert!(!hasher.verify("x", Some(other)));
     }
 
     /// RFC 6238, appendix B, SHA-1: the last six of the eight digits.

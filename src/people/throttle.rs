@@ -1,19 +1,21 @@
-//! How often a secret may be tried: once a second for an account, whoever asks; and for each source longer and longer
-//! after every failure. Whoever has signed in from a browser before has a place reserved there: no flood of guesses shuts
-//! an honest person out.
+//! How often a secret may be tried: once a second for an account and lane, whoever asks; and for each source longer and
+//! longer after every failure. A browser that an account has signed in from before, and an enrolled phone, have a lane of
+//! their own: no flood of guesses shuts an honest person out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Between two tries of one account.
+/// Between two tries of one account in one lane.
 const TURN: Duration = Duration::from_secs(1);
 /// Failures of a source that cost nothing: slips of a finger.
 const SLIPS: u32 = 3;
-/// The wait after the first failure that costs; it doubles with each.
+/// The wait after the last slip; it doubles with each further failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait of a source.
-const LONGEST_WAIT: Duration = Duration::from_secs(900);
+/// The longest wait of an address. A whole office may share one: whoever is honest there must not wait for long.
+const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The longest wait of a known browser or a phone.
+const KNOWN_WAIT_MAX: Duration = Duration::from_secs(900);
 /// A source without failures for so long is forgotten.
 const FORGET: Duration = Duration::from_secs(86_400);
 /// The longest a known browser waits for its turn.
@@ -23,8 +25,8 @@ const KEEP: usize = 20_000;
 
 /// What the document of signing in tells.
 #[cfg(test)]
-pub(super) const NUMBERS: (Duration, u32, Duration, Duration, Duration) =
-    (TURN, SLIPS, FIRST_WAIT, LONGEST_WAIT, PATIENCE);
+pub(super) const NUMBERS: (Duration, u32, Duration, [Duration; 2], Duration) =
+    (TURN, SLIPS, FIRST_WAIT, [ADDRESS_WAIT_MAX, KNOWN_WAIT_MAX], PATIENCE);
 
 /// Where a try comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,68 +46,107 @@ impl Source {
             v4 @ IpAddr::V4(_) => v4,
         })
     }
+
+    /// A browser or phone that is known to the account.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
 }
 
 /// The tries of late. Kept in memory: a restart takes longer than the second it forgives.
 #[derive(Debug, Default)]
 pub struct Throttle {
-    /// When the next try of an account may be made.
-    turns: HashMap<String, Instant>,
+    /// When the next try of an account may be made, in the lane of known sources or in that of strangers.
+    turns: HashMap<(String, bool), Instant>,
     failures: HashMap<(Source, Option<String>), Failures>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// The failures of one source.
+#[derive(Clone, Debug)]
 struct Failures {
-    count: u32,
+    by_account: HashMap<String, u32>,
     last: Instant,
-    until: Instant,
+    wait_max: Duration,
+}
+
+impl Failures {
+    fn count(&self) -> u32 {
+        self.by_account.values().sum()
+    }
+
+    /// When the source may try again.
+    fn until(&self) -> Instant {
+        match self.count().checked_sub(SLIPS) {
+            Some(over) => {
+                self.last + FIRST_WAIT.saturating_mul(2_u32.saturating_pow(over)).min(self.wait_max)
+            }
+            None => self.last,
+        }
+    }
 }
 
 impl Throttle {
-    /// Whether the try may be made now: after so long a wait, which is zero for all but known browsers.
+    /// Whether the try may be made now: after so long a wait, which is zero for all but known sources. It counts as a
+    /// failure until [`Throttle::succeeded`] or [`Throttle::withdrawn`], so that tries side by side gain nothing.
     ///
     /// # Errors
     /// How long to stay away.
     pub fn admit(&mut self, account: &str, source: &Source, now: Instant) -> Result<Duration, Duration> {
         self.tidy(now);
         let key = key(account, source);
-        if let Some(until) = self.failures.get(&key).map(|f| f.until).filter(|until| *until > now) {
+        if self.failures.get(&key).is_some_and(|f| now.duration_since(f.last) >= FORGET) {
+            self.failures.remove(&key);
+        }
+        if let Some(until) = self.failures.get(&key).map(Failures::until).filter(|until| *until > now) {
             return Err(until - now);
         }
-        let turn = self.turns.get(account).copied().unwrap_or(now).max(now);
+        let lane = (account.to_owned(), source.is_known());
+        let turn = self.turns.get(&lane).copied().unwrap_or(now).max(now);
         let wait = turn - now;
-        let patience = if matches!(source, Source::Known(_)) { PATIENCE } else { Duration::ZERO };
+        let patience = if source.is_known() { PATIENCE } else { Duration::ZERO };
         if wait > patience {
             return Err(wait);
         }
-        self.turns.insert(account.to_owned(), turn + TURN);
+        self.turns.insert(lane, turn + TURN);
+        let wait_max = if source.is_known() { KNOWN_WAIT_MAX } else { ADDRESS_WAIT_MAX };
+        let fresh = || Failures { by_account: HashMap::new(), last: turn, wait_max };
+        let failures = self.failures.entry(key).or_insert_with(fresh);
+        *failures.by_account.entry(account.to_owned()).or_default() += 1;
+        failures.last = turn;
         Ok(wait)
     }
 
-    /// The try failed: the source stays away for a while.
-    pub fn failed(&mut self, account: &str, source: &Source, now: Instant) {
-        let fresh = Failures { count: 0, last: now, until: now };
-        let failures = self.failures.entry(key(account, source)).or_insert(fresh);
-        failures.count += 1;
-        failures.last = now;
-        if let Some(over) = failures.count.checked_sub(SLIPS + 1) {
-            let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(over)).min(LONGEST_WAIT);
-            failures.until = now + wait;
-        }
+    /// The try succeeded: what this account failed at this source is forgiven, and no other account's failures.
+    pub fn succeeded(&mut self, account: &str, source: &Source) {
+        self.change(account, source, |_| 0);
     }
 
-    /// The try succeeded: its source is trusted anew.
-    pub fn succeeded(&mut self, account: &str, source: &Source) {
-        self.failures.remove(&key(account, source));
+    /// The try came to no end that says anything: it does not count.
+    pub fn withdrawn(&mut self, account: &str, source: &Source) {
+        self.change(account, source, |count| count.saturating_sub(1));
+    }
+
+    fn change(&mut self, account: &str, source: &Source, to: impl FnOnce(u32) -> u32) {
+        let key = key(account, source);
+        let Some(failures) = self.failures.get_mut(&key) else { return };
+        let left = to(failures.by_account.get(account).copied().unwrap_or_default());
+        match left {
+            0 => drop(failures.by_account.remove(account)),
+            left => drop(failures.by_account.insert(account.to_owned(), left)),
+        }
+        if failures.by_account.is_empty() {
+            self.failures.remove(&key);
+        }
     }
 
     fn tidy(&mut self, now: Instant) {
         if self.turns.len() + self.failures.len() > KEEP {
             self.turns.retain(|_, turn| *turn > now);
-            self.failures.retain(|_, f| f.until > now || now.duration_since(f.last) < FORGET);
+            self.failures.retain(|_, f| f.until() > now || now.duration_since(f.last) < FORGET);
         }
         if self.failures.len() > KEEP {
-            self.failures.retain(|_, f| f.until > now);
+            self.failures.retain(|_, f| f.until() > now);
         }
     }
 }
@@ -113,8 +154,7 @@ impl Throttle {
 /// An address is held up for whatever account it tries: else it would try one password on all of them. A known browser
 /// or phone is held up for the account alone that failed there.
 fn key(account: &str, source: &Source) -> (Source, Option<String>) {
-    let of = matches!(source, Source::Known(_)).then(|| account.to_owned());
-    (source.clone(), of)
+    (source.clone(), source.is_known().then(|| account.to_owned()))
 }
 
 #[cfg(test)]
@@ -135,7 +175,6 @@ mod tests {
                 let source = address(u8::try_from((tick + n) % 100).unwrap());
                 if throttle.admit("li", &source, now).is_ok() {
                     tries += 1;
-                    throttle.failed("li", &source, now);
                 }
             }
             // Begins in the middle of it.
@@ -166,12 +205,38 @@ mod tests {
                 now += wait;
                 throttle.admit(&account, &source, now).unwrap();
             }
-            throttle.failed(&account, &source, now);
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60]);
         assert!(throttle.admit("account-0", &address(2), now).is_ok(), "its neighbour is not");
-        throttle.succeeded("x", &source);
-        assert!(throttle.admit("account-1", &source, now + TURN).is_ok());
+    }
+
+    #[test]
+    fn tries_side_by_side_are_failures_until_they_end() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let admitted = (0..3_000).filter(|n| throttle.admit(&format!("name-{n}"), &address(1), now).is_ok());
+        assert_eq!(admitted.count(), 3);
+    }
+
+    #[test]
+    fn the_success_of_one_account_forgives_no_other_of_the_same_address() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        let source = address(1);
+        for account in ["li", "wang", "own"] {
+            throttle.admit(account, &source, now).unwrap();
+        }
+        throttle.succeeded("own", &source);
+        assert!(throttle.admit("zhao", &source, now).is_ok(), "the third failure");
+        assert!(throttle.admit("qian", &source, now).is_err(), "two of others, and one more");
+        throttle.withdrawn("zhao", &source);
+        assert!(throttle.admit("qian", &source, now).is_ok(), "one that said nothing does not count");
+        assert!(throttle.admit("own", &source, now + FORGET + FORGET).is_ok());
+    }
+
+    #[test]
+    fn strangers_take_no_turn_of_a_known_browser() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        throttle.admit("li", &address(1), now).unwrap();
+        assert_eq!(throttle.admit("li", &Source::Known("browser".into()), now), Ok(Duration::ZERO));
     }
 
     #[test]
@@ -186,7 +251,6 @@ mod tests {
                     continue;
                 }
             }
-            throttle.failed("p-03", &phone, now);
         }
         // Half of the thousand calls were refused: about 500 PINs of the 10,000 in this time.
         assert!(now - start > Duration::from_secs(5 * 86_400), "{:?}", now - start);
@@ -200,7 +264,6 @@ mod tests {
             let source = Source::at(IpAddr::from(n.to_be_bytes()));
             let now = start + Duration::from_millis(n.into());
             throttle.admit(&format!("nobody-{n}"), &source, now).unwrap();
-            throttle.failed(&format!("nobody-{n}"), &source, now);
         }
         assert!(throttle.turns.len() + throttle.failures.len() <= KEEP + 1_100, "{}", throttle.turns.len());
         let home = |text: &str| Source::at(text.parse().unwrap());

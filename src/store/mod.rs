@@ -7,6 +7,7 @@ mod bundle;
 mod compliance;
 mod corrections;
 mod dead_letters;
+mod dead_quota;
 mod decoder;
 mod erasure;
 mod follow;
@@ -19,8 +20,11 @@ pub mod people;
 mod photos;
 mod reports;
 mod sealed;
+mod sign_ins;
+mod stations;
 mod timeline;
 mod tx;
+mod upload_quota;
 mod uploads;
 mod view;
 mod voices;
@@ -42,6 +46,7 @@ use writer::Writer;
 
 pub use bundle::{RowPlace, StoredPayload};
 pub use dead_letters::ShownDeadLetter;
+pub use dead_quota::{CUT_BYTES, DAY_BYTES};
 pub use follow::{Cursor, FollowedObservation};
 pub use log::begin_origin;
 pub use log::{KeyChange, StoredEntry};
@@ -49,12 +54,14 @@ pub use observations::BatchOutcome;
 pub use outbox::{Door, Taken};
 pub use reports::Added;
 pub use sealed::{SealedFile, erased};
+pub use sign_ins::{SignInEvent, SignInLine};
+pub use stations::{OTHERS_MAX, not_admitted};
 pub use uploads::Upload;
 
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 8;
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -63,6 +70,7 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
+    include_str!("migrations/0008.sql"),
 ];
 /// The log's signing key in the data directory.
 const KEY: &str = "log.key";
@@ -90,6 +98,9 @@ pub struct Store {
     uploads: uploads::Uploads,
     /// Index of the entry with the rules by which this process judges.
     rules: Arc<OnceLock<u64>>,
+    stations: stations::Stations,
+    /// Of the service alone.
+    sign_ins: Option<sign_ins::SignIns>,
     _lock: Option<Arc<File>>,
 }
 
@@ -124,6 +135,7 @@ impl Store {
         let path = dir.join("jijia.db");
         let conn = writer::open_writing(&path)?;
         let demo = migrate(&conn, &clock, &path)?;
+        let stations = stations::Stations::read(&conn)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .read_only(true)
@@ -139,8 +151,10 @@ impl Store {
             clock,
             demo,
             decoder: Decoder::start()?,
-            uploads: uploads::Uploads::default(),
             rules: Arc::default(),
+            uploads: uploads::Uploads::of(&dir.join("uploads"))?,
+            stations,
+            sign_ins: lock.is_some().then(|| sign_ins::SignIns::start(dir)).transpose()?,
             _lock: lock,
         })
     }

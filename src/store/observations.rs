@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
+use super::dead_quota::within_quota;
 use super::reports::{Added, known_submission};
 use super::tx::{Tx, store_error};
 use crate::clock::from_ms;
@@ -112,8 +113,9 @@ fn add_batch(
     if fresh.is_empty() && batch.dead.is_empty() && sender.is_none() {
         return Ok(outcome);
     }
+    let dead = within_quota(tx, &batch.source, &batch.dead, received_at)?;
     outcome.added = fresh.len() as u64;
-    outcome.receipt = Some(append_batch(tx, batch, &fresh, received_at, sender)?);
+    outcome.receipt = Some(append_batch(tx, batch, &dead, &fresh, received_at, sender)?);
     Ok(outcome)
 }
 
@@ -181,6 +183,7 @@ fn seen_before<'a>(
 fn append_batch(
     tx: &mut Tx<'_>,
     batch: &NewBatch,
+    dead: &[DeadLetter],
     fresh: &[(i64, &NewObservation)],
     received_at: Timestamp,
     sender: Option<(Uuid, Hash)>,
@@ -205,11 +208,11 @@ fn append_batch(
         first: from_ms(times().min().unwrap_or(now_ms)),
         last: from_ms(times().max().unwrap_or(now_ms)),
         root: hex::encode(rows.root()),
-        dead: commit_dead(&batch.dead)?,
+        dead: commit_dead(dead)?,
     };
     let id = sender.map_or_else(String::new, |(id, _)| id.to_string());
     let receipt = tx.append(received_at, kind, &id, &payloads)?;
-    add_dead(tx, &receipt, &batch.dead)?;
+    add_dead(tx, &receipt, dead)?;
     for (pos, (ds, o)) in fresh.iter().enumerate() {
         tx.exec(
             // `or fail`: see the trigger on it.

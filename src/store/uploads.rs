@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::upload_quota::UploadQuota;
 use super::{Store, remove_durably, sync_dir};
 use crate::error::{Error, Result};
 use crate::evidence::entry::Sealed;
@@ -25,7 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who writes which part now. One at a time: a phone that comes back finds its older connection still open.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Uploads(Arc<Mutex<HashMap<String, Arc<Slot>>>>);
+pub(super) struct Uploads {
+    slots: Arc<Mutex<HashMap<String, Arc<Slot>>>>,
+    quota: UploadQuota,
+}
+
+impl Uploads {
+    /// With the parts that lie in `folder`.
+    pub fn of(folder: &Path) -> Result<Self> {
+        Ok(Self { slots: Arc::default(), quota: UploadQuota::of(folder)? })
+    }
+}
 
 /// The newest claim on one part, and how it gets on. Whoever holds an older one writes no more.
 #[derive(Debug, Default)]
@@ -93,12 +104,13 @@ impl Drop for Upload {
             if !self.keep {
                 // Best effort: an old part is given up in time.
                 let _ = std::fs::remove_file(&self.path);
+                self.uploads.quota.free(&self.sha256);
             }
             (holder.at_work, holder.sealing) = (None, false);
         }
         drop(holder);
         self.slot.free.notify_one();
-        let mut slots = locked(&self.uploads.0);
+        let mut slots = locked(&self.uploads.slots);
         // This one and the map's: nobody else waits for it.
         if Arc::strong_count(&self.slot) == 2 {
             slots.remove(&self.sha256);
@@ -111,6 +123,17 @@ impl Upload {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Counts the part to whoever sends it.
+    ///
+    /// # Errors
+    /// `NoSpace` if unfinished uploads take too much already.
+    pub fn charge_to(&mut self, sender: &str) -> Result<()> {
+        let charged = self.uploads.quota.charge(&self.sha256, Some(sender), self.offset);
+        // A part that is refused at its beginning leaves nothing behind.
+        self.keep = charged.is_ok() || self.offset > 0;
+        charged
     }
 
     /// Whether what has come stays for a later request when this one breaks off.
@@ -142,6 +165,7 @@ impl Upload {
             });
         }
         let _turn = self.slot.turn(self.claim)?;
+        self.uploads.quota.charge(&self.sha256, None, end)?;
         // Opened to append: also after an error in the middle of a write the file is a beginning of the whole.
         self.file.write_all(piece)?;
         self.offset = end;
@@ -170,6 +194,7 @@ impl Upload {
     /// Those of the disk.
     pub fn discard(self) -> Result<()> {
         let _turn = self.slot.turn(self.claim)?;
+        self.uploads.quota.free(&self.sha256);
         Ok(std::fs::remove_file(&self.path)?)
     }
 
@@ -182,7 +207,9 @@ impl Upload {
     /// Makes the bytes durable, then their name `to` in a hash folder.
     pub(super) fn seal(&self, to: &Path) -> Result<()> {
         let _turn = self.slot.turn(self.claim)?;
-        super::sealed::seal(&self.file, &self.path, to)
+        super::sealed::seal(&self.file, &self.path, to)?;
+        self.uploads.quota.free(&self.sha256);
+        Ok(())
     }
 }
 
@@ -195,7 +222,7 @@ impl Store {
     /// `NoSpace`, `Internal`.
     pub async fn resume_upload(&self, kind: Sealed, sha256_hex: &str, limit: u64) -> Result<Upload> {
         let (uploads, path) = (self.uploads.clone(), self.part_path(sha256_hex));
-        let slot = locked(&uploads.0).entry(sha256_hex.to_owned()).or_default().clone();
+        let slot = locked(&uploads.slots).entry(sha256_hex.to_owned()).or_default().clone();
         let since = Instant::now();
         loop {
             let wait = {

@@ -14,8 +14,10 @@ use super::join;
 use super::problem::{Failure, Problem};
 use super::prove;
 use super::sessions::{SessionBody, TOTP_LINK, begin, signed_in, signed_out};
+use super::sign_ins::note;
 use crate::error::Error;
 use crate::patrol::report::parse_json;
+use crate::store::SignInEvent;
 use crate::store::people::{Open, Purpose, Secret};
 
 /// Where the own account is signed in, the newest use first.
@@ -58,12 +60,15 @@ pub(super) async fn end_sessions(
         let known = prove::own_password(&app, &parts, &actor, password).await?;
         // Where a code belongs to it the password alone must not wipe out wrong codes: they are guesses, too.
         if known.of.totp.is_none() {
-            app.gate.outcome(&actor.id, &known.source, true);
+            app.gate.succeeded(&known.tried);
+        } else {
+            app.gate.withdrawn(&known.tried);
         }
     }
     match id {
         None => {
-            app.store.end_sessions(actor.id).await?;
+            app.store.end_sessions(actor.id.clone()).await?;
+            note(&app, &parts, Some(&actor.id), SignInEvent::SignOut);
             Ok(signed_out())
         }
         Some(id) => {
@@ -142,6 +147,7 @@ pub(super) async fn change_totp(
 ) -> Result<Response, Failure> {
     let FactorBody { password, code } = parse_json(&body)?;
     prove::own_secrets(&app, &parts, &actor, password, code.as_deref()).await?;
-    let code = app.store.add_invite(Purpose::Totp, Some(actor.id), None, TOTP_LINK).await?;
+    let code =
+        app.store.add_invite(Purpose::Totp, Some(actor.id.clone()), None, TOTP_LINK, &actor.id).await?;
     Ok((StatusCode::CREATED, axum::Json(FactorLink { href: format!("/join#{code}") })).into_response())
 }

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::connections::ConnectionLimits;
+use super::documents::Documents;
 use super::gate::Gate;
 use super::problem::Failure;
 use crate::document::export::Office;
@@ -50,6 +51,8 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Memory for bodies.
     pub bodies: BodyBudget,
+    /// The documents that are being made.
+    pub documents: Arc<Documents>,
 }
 
 /// What the handlers need of the configuration.

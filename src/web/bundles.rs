@@ -47,7 +47,8 @@ pub(super) struct BundleBody {
         ("photos" = Option<String>, Query, description = "`copies` (default: re-encoded, without metadata) or \
             `originals` (the sealed bytes, with what the camera wrote into them)")),
     responses((status = 201, body = BundleBody), (status = 409, body = Problem, description = "The log cannot be signed"),
-        (status = 422, body = Problem), (status = 507, body = Problem)))]
+        (status = 422, body = Problem), (status = 429, body = Problem, description = "Others are being made: `Retry-After`"),
+        (status = 507, body = Problem)))]
 pub(super) async fn add_bundle(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, Failure> {
     let (id, made) = make(&app, &actor, &uri).await?;
     let href = href(id);
@@ -75,12 +76,14 @@ async fn make(app: &App, actor: &Actor, uri: &Uri) -> Result<(Uuid, Bundle)> {
     actor.narrow(&mut filter)?;
     actor.check_photos(photos)?;
     let (desk, keep) = (desk(app, actor.id.clone()), app.settings.keep_bundles);
-    // In a task of its own: a client that leaves must not tear it.
     let work = async move {
         bundle::remove_old(&desk.store, keep)?;
-        bundle::keep(&desk, &filter, photos).await
+        let made = bundle::keep(&desk, &filter, photos).await?;
+        // The new one counts, too.
+        bundle::remove_old(&desk.store, keep)?;
+        Ok(made)
     };
-    tokio::spawn(work).await.map_err(|e| Error::Internal(e.to_string()))?
+    app.documents.make(&actor.id, work).await
 }
 
 fn asked(uri: &Uri) -> Result<(Filter, Photos)> {

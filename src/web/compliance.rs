@@ -45,12 +45,18 @@ pub(super) async fn export_compliance(
     actor: Actor,
     query: Result<Query<DutyQuery>, QueryRejection>,
 ) -> Result<Response, Failure> {
-    let shown = compliance(&app, &asked(query)?).await?;
-    let mut csv = Vec::new();
-    duty::write_csv(&shown, &app.place, &mut csv)?;
-    let sha256 = Sha256::digest(&csv).into();
-    let words = duty::filter_words(&shown.filter, &app.place);
-    let receipt = app.store.add_export(Format::Csv.word(), sha256, shown.log_size, words, actor.id).await?;
+    let (context, query, by) = (app.clone(), asked(query)?, actor.id.clone());
+    let work = async move {
+        let App { store, place, .. } = &context;
+        let shown = compliance(&context, &query).await?;
+        let mut csv = Vec::new();
+        duty::write_csv(&shown, place, &mut csv)?;
+        let sha256 = Sha256::digest(&csv).into();
+        let words = duty::filter_words(&shown.filter, place);
+        let receipt = store.add_export(Format::Csv.word(), sha256, shown.log_size, words, by).await?;
+        Ok((receipt, csv))
+    };
+    let (receipt, csv) = app.documents.make(&actor.id, work).await?;
     let headers = [
         (header::CONTENT_TYPE, Format::Csv.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"jijia-duty-{}.csv\"", receipt.index)),

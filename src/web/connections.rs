@@ -34,7 +34,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             all: 1024,
-            per_address: 64,
+            per_address: 256,
             known_per_address: 512,
             hello_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(15),

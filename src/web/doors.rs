@@ -12,7 +12,7 @@ use super::access::{Guard, guard};
 use super::app::App;
 use super::{
     account, assets, bundles, compliance, dead_letters, field, health, join, log, observations, outbox,
-    page_routes, people, photos, reports, sessions, timeline, trust, voices, watermark,
+    page_routes, people, photos, reports, sessions, sign_ins, timeline, trust, voices, watermark,
 };
 use crate::people::Reach::{All, No, Own, Unit};
 use crate::people::{Reach, Rule};
@@ -181,6 +181,7 @@ fn people_api(doors: Doors) -> Doors {
         .api(ADMINS, routes!(people::add_invite))
         .api(ADMINS, routes!(people::set_pin))
         .api(ADMINS, routes!(people::drop_totp))
+        .api(ADMINS, routes!(people::unlock_codes))
         .api(ADMINS, routes!(people::end_sessions))
         .api(SUPERVISORS, routes!(people::get_name))
         .api(ADMINS, routes!(people::list_phones))
@@ -188,6 +189,7 @@ fn people_api(doors: Doors) -> Doors {
         .api(ADMINS, routes!(people::list_tokens))
         .api(ADMINS, routes!(people::add_token))
         .api(ADMINS, routes!(people::revoke))
+        .api(ADMINS, routes!(sign_ins::list_sign_ins))
 }
 
 /// What may take longer than a request may.

@@ -1,7 +1,7 @@
 //! Holding back guesses: the turns of those who try a secret, and where they come from.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::extract::ConnectInfo;
@@ -12,21 +12,70 @@ use tokio::sync::Semaphore;
 use super::access::{KNOWN, Peer, cookie};
 use super::app::App;
 use crate::error::{Error, Result};
-use crate::people::secret;
+use crate::people::secret::{self, Hasher};
 use crate::people::throttle::{Source, Throttle};
+
+/// Strangers' tries that wait for the hashing slot, at most: some seconds of work.
+const QUEUE: usize = 64;
 
 /// What all requests share to hold back guesses. A second process of the same office has its own.
 #[derive(Debug)]
 pub struct Gate {
     throttle: Mutex<Throttle>,
-    /// A hash takes 19 MiB and a core for some tens of milliseconds: two at a time.
-    hashing: Semaphore,
+    /// A hash takes 19 MiB and a core for some tens of milliseconds: one at a time for strangers, and one for those who are
+    /// known, whom no flood of strangers holds up.
+    strangers: Slot,
+    known: Slot,
+}
+
+/// Where one hash at a time is made.
+#[derive(Debug)]
+struct Slot {
+    hasher: Arc<tokio::sync::Mutex<Hasher>>,
+    /// Whoever waits or is at work holds one permit.
+    queue: Arc<Semaphore>,
+    length: usize,
+}
+
+impl Slot {
+    fn new(length: usize) -> Self {
+        Self { hasher: Arc::default(), queue: Arc::new(Semaphore::new(length)), length }
+    }
+
+    /// Runs `work` off the threads that serve. The hasher's memory goes back when nobody waits for it.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Hasher) -> T + Send + 'static,
+    ) -> Result<T> {
+        let place = self.queue.clone().try_acquire_owned().map_err(|_| Error::TooMany(1))?;
+        let mut hasher = self.hasher.clone().lock_owned().await;
+        let (queue, length) = (self.queue.clone(), self.length);
+        let run = move || {
+            let done = work(&mut hasher);
+            drop(place);
+            if queue.available_permits() == length {
+                hasher.release();
+            }
+            done
+        };
+        tokio::task::spawn_blocking(run).await.map_err(|e| Error::Internal(e.to_string()))
+    }
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { throttle: Mutex::default(), hashing: Semaphore::new(2) }
+        let (strangers, known) = (Slot::new(QUEUE), Slot::new(Semaphore::MAX_PERMITS));
+        Self { throttle: Mutex::default(), strangers, known }
     }
+}
+
+/// A try of a secret that is under way. It counts as a failure until the gate is told otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct Try {
+    /// Whose secret.
+    pub account: String,
+    /// From where.
+    pub source: Source,
 }
 
 impl Gate {
@@ -34,42 +83,50 @@ impl Gate {
     ///
     /// # Errors
     /// `TooMany` with the seconds to stay away.
-    pub(super) async fn turn(&self, account: &str, source: &Source) -> Result<()> {
-        let admitted = self.throttle().admit(account, source, Instant::now());
+    pub(super) async fn turn(&self, account: String, source: Source) -> Result<Try> {
+        let admitted = self.throttle().admit(&account, &source, Instant::now());
         match admitted {
             Ok(wait) => {
                 tokio::time::sleep(wait).await;
-                Ok(())
+                Ok(Try { account, source })
             }
             Err(wait) => Err(Error::TooMany(wait.as_secs() + 1)),
         }
     }
 
-    /// Says how a try ended.
-    pub(super) fn outcome(&self, account: &str, source: &Source, good: bool) {
-        let mut throttle = self.throttle();
-        if good {
-            throttle.succeeded(account, source);
-        } else {
-            throttle.failed(account, source, Instant::now());
-        }
+    /// The try succeeded.
+    pub(super) fn succeeded(&self, Try { account, source }: &Try) {
+        self.throttle().succeeded(account, source);
+    }
+
+    /// The try came to no end that says anything.
+    pub(super) fn withdrawn(&self, Try { account, source }: &Try) {
+        self.throttle().withdrawn(account, source);
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs what takes a core and 19 MiB for a moment, two at a time, off the threads that serve.
+    /// Whether `secret` is what `phc` was made of.
     ///
     /// # Errors
-    /// `Internal` if it broke off.
-    pub(super) async fn slow<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        let broke = |e: String| Error::Internal(e);
-        let _turn = self.hashing.acquire().await.map_err(|e| broke(e.to_string()))?;
-        tokio::task::spawn_blocking(work).await.map_err(|e| broke(e.to_string()))
+    /// `TooMany` if too many strangers wait: then it does not count as a failure. `Internal` if it broke off.
+    pub(super) async fn verify(&self, tried: &Try, secret: String, phc: Option<String>) -> Result<bool> {
+        let slot = if tried.source.is_known() { &self.known } else { &self.strangers };
+        let verified = slot.run(move |hasher| hasher.verify(&secret, phc.as_deref())).await;
+        if verified.is_err() {
+            self.withdrawn(tried);
+        }
+        verified
+    }
+
+    /// The PHC string of a new secret, chosen by somebody who is let in.
+    ///
+    /// # Errors
+    /// `Unavailable` without randomness; `Internal` if it broke off.
+    pub(super) async fn hash(&self, secret: String) -> Result<String> {
+        self.known.run(move |hasher| hasher.hash(&secret)).await?
     }
 }
 
@@ -81,9 +138,14 @@ pub(super) async fn source(app: &App, parts: &Parts, account: Option<&str>) -> R
     {
         return Ok(Source::Known(hex::encode(secret::digest(token))));
     }
+    Ok(Source::at(address(app, parts)?))
+}
+
+/// The address that a request comes from.
+pub(super) fn address(app: &App, parts: &Parts) -> Result<IpAddr> {
     let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(at))| at.ip());
     let peer = peer.ok_or_else(|| Error::Internal("the peer's address is not known".into()))?;
-    Ok(Source::at(client(&parts.headers, peer, app.settings.access.trusted_hops)))
+    Ok(client(&parts.headers, peer, app.settings.access.trusted_hops))
 }
 
 /// The client's address. Every proxy adds whom it heard at the right of X-Forwarded-For; what stands further left than the

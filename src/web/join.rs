@@ -14,10 +14,12 @@ use super::gate;
 use super::problem::{Failure, Problem};
 use super::prove::{self, Known};
 use super::sessions::{SessionBody, begin, phone_cookie, signed_in};
+use super::sign_ins::note;
 use crate::error::{Error, Result};
 use crate::patrol::report::parse_json;
 use crate::people::{AccountBody, Role, check_account, secret};
 use crate::picture;
+use crate::store::SignInEvent;
 use crate::store::people::{Factor, Invite, Purpose, Secret};
 
 /// The code of a link.
@@ -155,6 +157,7 @@ pub(super) async fn use_invite(
         (None, None) => return Err(Error::invalid("password", "is missing").into()),
     };
     let known = cookie(&parts.headers, KNOWN).is_some();
+    note(&app, &parts, Some(&account), SignInEvent::SignIn);
     let cookies = begin(&app, &parts.headers, account, None, known).await?;
     signed_in(&app, &parts.headers, StatusCode::CREATED, cookies).await
 }
@@ -164,9 +167,9 @@ async fn totp(app: &App, parts: &Parts, invite: &Invite, code: &str) -> Result<O
     let wrong = || Error::invalid("totp_code", "is not the code of this moment; look at the phone's clock");
     if let Some(account) = invite.account.as_ref().filter(|_| keeps_factor(invite)) {
         let source = gate::source(app, parts, Some(&account.id)).await?;
-        app.gate.turn(&account.id, &source).await?;
+        let tried = prove::turn(app, parts, account.id.clone(), Some(&account.id), source).await?;
         let of = app.store.find_sign_in(&account.id).await?.ok_or_else(wrong)?;
-        return match prove::code(app, &Known { of, source }, code).await {
+        return match prove::code(app, parts, &Known { of, tried }, code).await {
             Ok(()) => Ok(None),
             Err(Error::Unauthorized(_)) => Err(wrong()),
             Err(error) => Err(error),
@@ -208,7 +211,7 @@ pub(super) async fn new_password(
     own.extend(place.sectors.iter().map(|s| s.name.as_str()));
     own.extend(name.into_iter().chain(login));
     secret::check_password(&password, &own)?;
-    app.gate.slow(move || secret::hash(&password)).await?
+    app.gate.hash(password).await
 }
 
 /// Enrols the phone that sends the code of the QR on the office wall.

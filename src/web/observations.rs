@@ -7,8 +7,10 @@ use super::access::Actor;
 use super::app::{App, Json};
 use super::problem::{Failure, Problem};
 use super::reports::receipt;
+use crate::error::Error;
 use crate::evidence::entry::Receipt;
-use crate::water::observation::NewBatch;
+use crate::store::not_admitted;
+use crate::water::observation::{NewBatch, NewObservation};
 use crate::water::submission::{ObservationsBody, parse_observations};
 
 /// Takes values of sensors or samplers. A value already known is nothing new; another value for the same time
@@ -26,6 +28,10 @@ pub(super) async fn add_observations(
     }
     let (id, batch) = parse_observations(&body, app.store.clock().now())?;
     let batch = NewBatch { by: actor.id, ..batch };
+    let refused = batch.observations.iter().enumerate().find(|(_, o)| !app.store.admits_station(&o.station));
+    if let Some((at, NewObservation { station, .. })) = refused {
+        return Err(Error::invalid(format!("observations[{at}].station"), not_admitted(station)).into());
+    }
     let (added, _) = app.store.add_observations_as(id, &body, batch).await?;
     Ok(receipt(added, "/api/v1/timeline".into()))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -12,11 +13,13 @@ use utoipa::ToSchema;
 use super::access::Actor;
 use super::app::{App, Json};
 use super::problem::{Failure, Problem};
+use super::sign_ins::note;
 use crate::error::{Error, Result};
 use crate::evidence::entry::Receipt;
 use crate::patrol::report::parse_json;
 use crate::people::{Account, AccountBody, Role, check_account, check_name, check_unit, secret};
 use crate::picture;
+use crate::store::SignInEvent;
 use crate::store::people::{Looked, Machine, Phone, Purpose, Secret};
 
 /// How long a link holds.
@@ -104,7 +107,7 @@ pub(super) async fn add_invite(
         let why = "has no login, or may not sign in; change that first";
         return Err(Error::Conflict(format!("{id} {why}")).into());
     }
-    let code = app.store.add_invite(Purpose::Person, Some(id), None, LINK_LIFETIME).await?;
+    let code = app.store.add_invite(Purpose::Person, Some(id), None, LINK_LIFETIME, &actor.id).await?;
     Ok((StatusCode::CREATED, fresh(axum::Json(link(&app, &headers, "/join#", &code)?))).into_response())
 }
 
@@ -130,7 +133,7 @@ pub(super) async fn set_pin(
     if get(&app, &id).await?.role != Role::Patrol {
         return Err(Error::invalid("id", "only patrol staff sign in by PIN").into());
     }
-    let phc = app.gate.slow(move || secret::hash(&pin)).await??;
+    let phc = app.gate.hash(pin).await?;
     app.store.set_secret(id, Secret::Pin(phc), actor.id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -164,6 +167,21 @@ pub(super) async fn end_sessions(
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
     app.store.end_sessions(get(&app, &id).await?.id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Takes a person's one-time codes again, after too many were wrong today: whoever asks is judged face to face.
+#[utoipa::path(delete, path = "/api/v1/people/{id}/code-lock", tag = "people", params(("id" = String, Path)),
+    responses((status = 204, description = "Codes are taken again"), (status = 404, body = Problem)))]
+pub(super) async fn unlock_codes(
+    State(app): State<App>,
+    actor: Actor,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, Failure> {
+    not_own(&actor, &id)?;
+    app.store.unlock_codes(get(&app, &id).await?.id, actor.id).await?;
+    note(&app, &parts, Some(&id), SignInEvent::Unlock);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -215,7 +233,7 @@ pub(super) async fn invite_phone(
     let PhoneBody { name } = parse_json(&body)?;
     check_name("name", &name)?;
     let by = app.store.find_account(&actor.id).await?.map(|a| a.id);
-    let code = app.store.add_invite(Purpose::Phone, by, Some(name), LINK_LIFETIME).await?;
+    let code = app.store.add_invite(Purpose::Phone, by, Some(name), LINK_LIFETIME, &actor.id).await?;
     Ok((StatusCode::CREATED, fresh(axum::Json(link(&app, &headers, "/m#enrol=", &code)?))).into_response())
 }
 

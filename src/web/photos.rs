@@ -35,7 +35,7 @@ pub(super) async fn put_photo(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    take(&app, Sealed::Photo, &sha256, actor.id, &headers, body).await
+    take(&app, &actor, Sealed::Photo, &sha256, &headers, body).await
 }
 
 /// How much of a photo is here: what a phone asks before it goes on.

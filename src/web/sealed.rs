@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
+use super::access::Actor;
 use super::app::{App, plain_encoding};
 use super::problem::Failure;
 use super::reports::receipt;
@@ -31,12 +32,12 @@ struct Piece {
     length: u64,
 }
 
-/// Takes a file, in one go or in pieces; `by` is who sends it.
+/// Takes a file, in one go or in pieces.
 pub(super) async fn take(
     app: &App,
+    actor: &Actor,
     kind: Sealed,
     sha256: &str,
-    by: String,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
@@ -51,6 +52,7 @@ pub(super) async fn take(
         Sealed::Voice => voice::MAX_BYTES,
     };
     let mut upload = app.store.resume_upload(kind, sha256, limit).await?;
+    upload.charge_to(&actor.id)?;
     // Under the claim: a request that was broken off may come to its handler after the one that brought the rest.
     let known = app.store.find_sealed_receipt(kind, sha256).await?;
     match (&piece, known) {
@@ -74,8 +76,8 @@ pub(super) async fn take(
         return Ok((StatusCode::NO_CONTENT, [(OFFSET, offset.to_string())]).into_response());
     }
     let added = match kind {
-        Sealed::Photo => app.store.add_photo(upload, sha256, app.settings.photos, by).await?,
-        Sealed::Voice => app.store.add_voice(upload, sha256, by).await?,
+        Sealed::Photo => app.store.add_photo(upload, sha256, app.settings.photos, actor.id.clone()).await?,
+        Sealed::Voice => app.store.add_voice(upload, sha256, actor.id.clone()).await?,
     };
     Ok(receipt(added, location))
 }

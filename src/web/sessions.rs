@@ -11,16 +11,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::access::{KNOWN, PHONE, SESSION, cookie, set_cookie};
+use super::access::{Actor, KNOWN, PHONE, SESSION, cookie, set_cookie};
 use super::app::{App, SmallBody};
 use super::page_routes;
 use super::pages::sign_in::LoginPage;
 use super::problem::{Failure, Problem};
 use super::prove;
+use super::sign_ins::note;
 use crate::error::{Error, Result};
 use crate::patrol::report::parse_json;
-use crate::people::throttle::Source;
 use crate::people::{Account, Role, secret};
+use crate::store::SignInEvent;
 use crate::store::people::{Phone, Purpose};
 
 /// How long a browser is known, and a phone enrolled: the longest that browsers keep a cookie.
@@ -211,18 +212,20 @@ async fn at_desk(app: &App, parts: &Parts, login: &str, password: String, code: 
     let known = prove::password(app, parts, login, password).await?;
     let account = known.of.account.id.clone();
     if known.of.totp.is_none() && known.of.account.role.needs_totp() {
-        app.gate.outcome(&account, &known.source, true);
+        app.gate.succeeded(&known.tried);
         return Ok(Entered::SetTotp(
-            app.store.add_invite(Purpose::Totp, Some(account), None, TOTP_LINK).await?,
+            app.store.add_invite(Purpose::Totp, Some(account.clone()), None, TOTP_LINK, &account).await?,
         ));
     }
-    prove::code(app, &known, code).await?;
-    let is_known = matches!(known.source, Source::Known(_));
+    prove::code(app, parts, &known, code).await?;
+    note(app, parts, Some(&account), SignInEvent::SignIn);
+    let is_known = known.tried.source.is_known();
     begin(app, &parts.headers, account, None, is_known).await.map(Entered::In)
 }
 
 async fn on_phone(app: &App, parts: &Parts, person: &str, pin: String) -> Result<Entered> {
     let (known, phone) = prove::pin(app, parts, person, pin).await?;
+    note(app, parts, Some(&known.account.id), SignInEvent::SignIn);
     begin(app, &parts.headers, known.account.id, Some(phone.id), true).await.map(Entered::In)
 }
 
@@ -254,9 +257,14 @@ pub(super) fn phone_cookie(token: &str) -> String {
 
 /// Signs out here.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "people", responses((status = 204, description = "Signed out")))]
-pub(super) async fn end_session(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
-    if let Some(token) = cookie(&headers, SESSION) {
+pub(super) async fn end_session(
+    State(app): State<App>,
+    actor: Actor,
+    parts: Parts,
+) -> Result<Response, Failure> {
+    if let Some(token) = cookie(&parts.headers, SESSION) {
         app.store.end_session(token).await?;
+        note(&app, &parts, Some(&actor.id), SignInEvent::SignOut);
     }
     Ok(signed_out())
 }

@@ -107,13 +107,17 @@ pub(super) async fn export_timeline(
 ) -> Result<Response, Failure> {
     let (query, _) = split_limit(&uri)?;
     let format = Format::of(Path::new(uri.path()))?;
-    let folder = app.store.temporary_folder()?;
-    let file = folder.path().join(format!("timeline.{}", format.word()));
     let mut filter = query.filter()?;
     actor.narrow(&mut filter)?;
-    let (office, by) = (&app.settings.office, actor.id);
-    let receipt = export(&app.store, &app.place, &app.rules, office, &filter, file.clone(), by).await?;
-    let bytes = tokio::fs::read(&file).await.map_err(Error::from)?;
+    let (context, by) = (app.clone(), actor.id.clone());
+    let work = async move {
+        let App { store, place, rules, settings, .. } = context;
+        let folder = store.temporary_folder()?;
+        let file = folder.path().join(format!("timeline.{}", format.word()));
+        let receipt = export(&store, &place, &rules, &settings.office, &filter, file.clone(), by).await?;
+        Ok((receipt, tokio::fs::read(&file).await?))
+    };
+    let (receipt, bytes) = app.documents.make(&actor.id, work).await?;
     let name = format!("attachment; filename=\"jijia-timeline-{}.{}\"", receipt.index, format.word());
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),

@@ -36,7 +36,7 @@ pub(super) async fn put_voice(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    take(&app, Sealed::Voice, &sha256, actor.id, &headers, body).await
+    take(&app, &actor, Sealed::Voice, &sha256, &headers, body).await
 }
 
 /// How much of a voice note is here: what a phone asks before it goes on.

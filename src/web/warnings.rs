@@ -50,6 +50,7 @@ pub(super) async fn list(app: &App) -> Result<Vec<Warning>> {
     all.extend(app.roster().err().map(|e| {
         warning(format!("roster: nobody is on duty by it: {e}"), format!("值班表有误，暂不采用：{e}"))
     }));
+    all.extend(cut(app.store.count_cut_dead_letters().await?));
     all.extend(app.settings.influx.as_ref().and_then(|i| mirror(i.get().phase)));
     Ok(all)
 }
@@ -73,6 +74,15 @@ pub fn certificate(shown: &Certificate, now: Timestamp) -> Option<Warning> {
     let why_zh = why.as_ref().map_or_else(String::new, |why| format!("，未能取得新证书：{why}"));
     let why = why.map_or_else(String::new, |why| format!("; no new one: {why}"));
     Some(warning(format!("tls: {words}{why}"), format!("HTTPS {zh}{why_zh}")))
+}
+
+/// That messages were not kept whole, until a person has looked at them.
+fn cut(messages: u64) -> Option<Warning> {
+    let words = format!(
+        "dead letters: {messages} messages that cannot be read came beyond the day's quota; look at them"
+    );
+    let zh = format!("无法解析的消息过多：{messages} 条超出当日限额，只保留了开头，请查看");
+    (messages > 0).then(|| warning(words, zh))
 }
 
 fn mirror(phase: Phase) -> Option<Warning> {

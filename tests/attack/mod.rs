@@ -2,4 +2,7 @@
 //! a sensor and an operator with a shell may not get or break. Short and long sizes as in `fault`.
 
 mod rights;
+mod sensor;
 mod stranger;
+mod stranger_guesses;
+mod unit;

@@ -90,9 +90,22 @@ async fn a_password_is_taken_exactly_as_it_is_typed_however_old() {
     let conn = rusqlite::Connection::open(dir.path().join("jijia.db")).unwrap();
     let mut columns = conn.prepare("select name from pragma_table_info('account')").unwrap();
     let columns: Vec<String> = columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let all = ["id", "name", "role", "unit", "login", "password", "pin", "totp", "totp_used", "disabled"];
+    let all = [
+        "id",
+        "name",
+        "role",
+        "unit",
+        "login",
+        "password",
+        "pin",
+        "totp",
+        "totp_used",
+        "disabled",
+        "codes_day",
+        "codes_wrong",
+    ];
     assert_eq!(columns, all);
-    // Four failures: the address waits now, the browser that is known does not.
+    // Failures: the address waits now, the browser that is known does not.
     let body = json!({"login": "zhao.viewer", "password": long});
     let again = try_it(&mut who, &service, "POST", "/api/v1/session", &body).await;
     assert_eq!(again.status, 200, "{}", again.text());
@@ -256,7 +269,7 @@ async fn a_link_that_is_too_old_opens_nothing_and_nobody_is_there_at_first() {
     let (id, _) = add(&service, "li", Role::Viewer, None).await;
     for (purpose, path) in [(Purpose::Person, "/api/v1/invites/look"), (Purpose::Phone, "/api/v1/device")] {
         let code =
-            service.app.store.add_invite(purpose, Some(id.clone()), None, Duration::ZERO).await.unwrap();
+            service.app.store.add_invite(purpose, Some(id.clone()), None, Duration::ZERO, &id).await.unwrap();
         assert_eq!(code.len(), 64, "256 bits");
         Browser::default().send(&service, "POST", path, &json!({ "code": code })).await.problem(404, "");
     }

@@ -169,6 +169,7 @@ async fn every_cookie_is_bound_to_this_host() {
         Some(li),
         Some("1号手机".into()),
         jijia::web::LINK_LIFETIME,
+        "shell",
     );
     let code = link.await.unwrap();
     let mut names = Vec::new();

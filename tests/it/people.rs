@@ -102,8 +102,12 @@ async fn the_first_administrator_comes_by_a_link_that_works_once() {
     // Until then nothing is shown but the page that asks for the link.
     let page = browser.get(&service, "/").await;
     assert_eq!((page.status, page.header("location")), (303, Some("/join")));
-    let code =
-        service.app.store.add_invite(Purpose::Setup, None, None, jijia::web::LINK_LIFETIME).await.unwrap();
+    let code = service
+        .app
+        .store
+        .add_invite(Purpose::Setup, None, None, jijia::web::LINK_LIFETIME, "shell")
+        .await
+        .unwrap();
     let look = json!({"code": code});
     let invite = browser.send(&service, "POST", "/api/v1/invites/look", &look).await.json();
     assert_eq!((&invite["purpose"], &invite["totp"]), (&json!("setup"), &json!(true)));
@@ -134,7 +138,7 @@ async fn the_first_administrator_comes_by_a_link_that_works_once() {
     again.problem(404, "");
     // A second setup link makes no second first administrator.
     let lifetime = jijia::web::LINK_LIFETIME;
-    let other = service.app.store.add_invite(Purpose::Setup, None, None, lifetime).await.unwrap();
+    let other = service.app.store.add_invite(Purpose::Setup, None, None, lifetime, "shell").await.unwrap();
     let look = json!({"code": other});
     let invite = browser.send(&service, "POST", "/api/v1/invites/look", &look).await.json();
     let totp = secret::read_totp(invite["totp_text"].as_str().unwrap()).unwrap();

@@ -65,6 +65,7 @@ impl Service {
             let _ = stopped.await;
         }));
         let (rules, settings) = (Arc::new(rules()), Arc::new(settings));
+        store.expect_stations(place.stations.iter().map(|s| s.code.clone()));
         let app = App {
             store,
             publisher,
@@ -74,6 +75,7 @@ impl Service {
             settings,
             gate: Arc::default(),
             bodies: web::BodyBudget::default(),
+            documents: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -11,7 +11,7 @@ use super::{Backoff, Line, Message};
 use crate::error::Result;
 use crate::ingest::decode::decode;
 use crate::ingest::mapping::Mapping;
-use crate::store::Store;
+use crate::store::{Store, not_admitted};
 use crate::water::observation::{DeadLetter, NewBatch};
 
 /// Messages in one commit, at most.
@@ -60,7 +60,7 @@ impl Committer {
 
     async fn commit(&self, messages: &[Message]) -> Result<()> {
         let (mut dead, mut stored, mut known) = (0, 0, 0);
-        for batch in batches(&self.mappings, messages) {
+        for batch in batches(&self.mappings, messages, |station| self.store.admits_station(station)) {
             let letters = batch.dead.len() as u64;
             // Crash after this line: the batch is durable and not acknowledged; it comes again and is known.
             let outcome = self.store.add_observations(batch).await?;
@@ -90,7 +90,8 @@ impl Committer {
 }
 
 /// One batch for each source that has something; a message that no source claims goes to the dead letters of `mqtt`.
-fn batches(mappings: &[Mapping], messages: &[Message]) -> Vec<NewBatch> {
+/// So does one of a station that is not admitted.
+fn batches(mappings: &[Mapping], messages: &[Message], admits: impl Fn(&str) -> bool) -> Vec<NewBatch> {
     let sources = mappings.iter().map(|m| m.source.as_str()).chain(["mqtt"]);
     let mut batches: Vec<NewBatch> = sources
         .map(|source| NewBatch { source: source.into(), by: source.into(), ..NewBatch::default() })
@@ -103,6 +104,11 @@ fn batches(mappings: &[Mapping], messages: &[Message]) -> Vec<NewBatch> {
             Some(mapping) => decode(mapping, &topic, &publish.payload, message.received_at_ms),
             None => Err("topic: no [[mqtt.source]] has a topic_template for it".to_owned()),
         };
+        // All values of a message are of one station.
+        let decoded = decoded.and_then(|all| match all.first().filter(|o| !admits(&o.station)) {
+            Some(o) => Err(not_admitted(&o.station)),
+            None => Ok(all),
+        });
         let Some(batch) = batches.get_mut(at.unwrap_or(mappings.len())) else { continue };
         match decoded {
             Ok(observations) => batch.observations.extend(observations),
@@ -142,11 +148,12 @@ mod tests {
             message("a/S2", r#"{"ph":7}"#),
             message("c/S1", r#"{"ph":7}"#),
             message("b/S1", r#"{"other":7}"#),
+            message("a/S9", r#"{"ph":7}"#),
         ];
-        let got = batches(&[mapping("a"), mapping("b")], &messages);
+        let got = batches(&[mapping("a"), mapping("b")], &messages, |station| station != "S9");
         let shape: Vec<_> =
             got.iter().map(|b| (b.source.as_str(), b.observations.len(), b.dead.len())).collect();
-        assert_eq!(shape, [("mqtt:a", 2, 0), ("mqtt:b", 0, 2), ("mqtt", 0, 1)]);
+        assert_eq!(shape, [("mqtt:a", 2, 1), ("mqtt:b", 0, 2), ("mqtt", 0, 1)]);
         assert_eq!((got[1].dead[0].topic.as_str(), got[1].dead[0].raw.as_slice()), ("b/S1", b"{".as_slice()));
     }
 }

@@ -1,5 +1,6 @@
 //! Accounts, and the entries that say what became of them. Sessions and links stand beside.
 
+mod codes;
 mod machines;
 mod open;
 mod sessions;
@@ -12,8 +13,10 @@ use uuid::Uuid;
 use super::backup::private;
 use super::tx::Tx;
 use super::{Store, read_error, remove_durably};
+use crate::clock::day_number;
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Change, Kind, Payload, Receipt};
+use crate::people::codes::STRANGERS_MAX;
 use crate::people::{Account, AccountBody, Role};
 
 pub use machines::{Machine, Phone};
@@ -88,15 +91,16 @@ impl Looked {
     }
 }
 
-type AccountRow = (String, String, String, Option<String>, Option<String>, bool, bool, bool, bool);
+type AccountRow = (String, String, String, Option<String>, Option<String>, bool, bool, bool, bool, bool);
 
+/// `$1` is the day, `$2` the wrong codes after which strangers' are not taken.
 const ACCOUNT: &str = "select id, name, role, unit, login, password is not null, pin is not null, totp is not null, \
-    disabled from account";
+    codes_day = $1 and codes_wrong >= $2, disabled from account";
 
 fn account(row: AccountRow) -> Result<Account> {
-    let (id, name, role, unit, login, has_password, has_pin, has_totp, disabled) = row;
+    let (id, name, role, unit, login, has_password, has_pin, has_totp, codes_locked, disabled) = row;
     let role = role.parse().map_err(|_| Error::Internal(format!("account {id} has no known role")))?;
-    Ok(Account { id, name, role, unit, login, has_password, has_pin, has_totp, disabled })
+    Ok(Account { id, name, role, unit, login, has_password, has_pin, has_totp, codes_locked, disabled })
 }
 
 impl Store {
@@ -106,8 +110,12 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn list_accounts(&self) -> Result<Vec<Account>> {
         let sql = format!("{ACCOUNT} order by disabled, id");
-        let rows: Vec<AccountRow> =
-            sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.readers).await.map_err(read_error)?;
+        let rows: Vec<AccountRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(day_number(self.clock.now()))
+            .bind(STRANGERS_MAX)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(read_error)?;
         rows.into_iter().map(account).collect()
     }
 
@@ -116,8 +124,10 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn find_account(&self, id: &str) -> Result<Option<Account>> {
-        let sql = format!("{ACCOUNT} where id = $1");
+        let sql = format!("{ACCOUNT} where id = $3");
         let row: Option<AccountRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(day_number(self.clock.now()))
+            .bind(STRANGERS_MAX)
             .bind(id)
             .fetch_optional(&self.readers)
             .await
@@ -297,7 +307,18 @@ impl Store {
 
 fn told(id: String, body: AccountBody) -> Account {
     let AccountBody { name, role, unit, login, disabled } = body;
-    Account { id, name, role, unit, login, has_password: false, has_pin: false, has_totp: false, disabled }
+    Account {
+        id,
+        name,
+        role,
+        unit,
+        login,
+        has_password: false,
+        has_pin: false,
+        has_totp: false,
+        codes_locked: false,
+        disabled,
+    }
 }
 
 fn login_is_free(tx: &Tx<'_>, body: &AccountBody, id: &str) -> Result<()> {
@@ -342,9 +363,6 @@ fn set_secret(
     by: String,
     received_at: jiff::Timestamp,
 ) -> Result<()> {
-    let known: Option<(String, Option<String>, String)> =
-        tx.find("select role, unit, name from account where id = ?1", (id,))?;
-    let (role, unit, name) = known.ok_or_else(|| Error::NotFound(format!("account {id}")))?;
     let change = match secret {
         Secret::Password(phc) => {
             tx.exec("update account set password = ?2 where id = ?1", (id, phc))?;
@@ -355,17 +373,34 @@ fn set_secret(
             Change::Pin
         }
         Secret::Totp(Factor { secret, used }) => {
-            tx.exec("update account set totp = ?2, totp_used = ?3 where id = ?1", (id, secret, used))?;
+            tx.exec(
+                "update account set totp = ?2, totp_used = ?3, codes_wrong = 0 where id = ?1",
+                (id, secret, used),
+            )?;
             Change::Totp
         }
         Secret::NoTotp => {
-            tx.exec("update account set totp = null, totp_used = 0 where id = ?1", (id,))?;
+            tx.exec("update account set totp = null, totp_used = 0, codes_wrong = 0 where id = ?1", (id,))?;
             Change::Totp
         }
     };
     end_all(tx, id)?;
-    let role = role.parse()?;
-    let body = AccountBody { name, role, unit, login: None, disabled: false };
+    // Of an account that there is not: nothing of this stays.
+    append_change(tx, id, change, by, received_at)
+}
+
+/// An entry about an account whose name, role and unit stay as they are.
+fn append_change(
+    tx: &mut Tx<'_>,
+    id: &str,
+    change: Change,
+    by: String,
+    received_at: jiff::Timestamp,
+) -> Result<()> {
+    let known: Option<(String, Option<String>, String)> =
+        tx.find("select role, unit, name from account where id = ?1", (id,))?;
+    let (role, unit, name) = known.ok_or_else(|| Error::NotFound(format!("account {id}")))?;
+    let body = AccountBody { name, role: role.parse()?, unit, login: None, disabled: false };
     append_account(tx, id, change, &body, by, received_at).map(|_| ())
 }
 

@@ -7,8 +7,8 @@ use rusqlite::params;
 
 use super::machines::{Phone, add_phone};
 use super::{
-    Account, AccountBody, Factor, Role, Secret, append_account, is_governed, login_is_free, next_id,
-    set_secret,
+    Account, AccountBody, Factor, Role, Secret, append_account, append_change, is_governed, login_is_free,
+    next_id, set_secret,
 };
 use crate::error::{Error, Result};
 use crate::evidence::entry::Change;
@@ -158,22 +158,6 @@ impl Store {
         self.writer.run(move |tx| tx.exec("delete from session where account = ?1", (account,))).await
     }
 
-    /// Takes a one-time code's step, which can be taken once.
-    ///
-    /// # Errors
-    /// As every write.
-    pub async fn take_totp_step(&self, account: String, step: u64) -> Result<bool> {
-        self.writer
-            .run(move |tx| {
-                tx.exec(
-                    "update account set totp_used = ?2 where id = ?1 and totp_used < ?2",
-                    (account, step),
-                )?;
-                Ok(tx.conn.changes() == 1)
-            })
-            .await
-    }
-
     /// Remembers a browser in which an account has signed in; its token is what the cookie holds.
     ///
     /// # Errors
@@ -208,18 +192,20 @@ impl Store {
             .map_err(read_error)
     }
 
-    /// Makes a link that lets in once within `lifetime`. An older one for the same purpose and person is void. Gives the
-    /// code that stands in it.
+    /// Makes a link that lets in once within `lifetime`; made `by` one for another's account it is an entry. An older one for
+    /// the same purpose and person is void. Gives the code that stands in it.
     ///
     /// # Errors
-    /// `Unavailable` without randomness; as every write.
+    /// `NotFound` for an unknown account; `Unavailable` without randomness; as every write.
     pub async fn add_invite(
         &self,
         purpose: Purpose,
         account: Option<String>,
         name: Option<String>,
         lifetime: Duration,
+        by: &str,
     ) -> Result<String> {
+        let (by, received_at) = (by.to_owned(), self.clock.now());
         let (code, totp) = (secret::new_token()?, secret::new_totp()?);
         let (digest, now) = (secret::digest(&code), self.clock.now().as_millisecond());
         let expires = now.saturating_add(ms(lifetime));
@@ -236,7 +222,12 @@ impl Store {
                     "insert into invite (digest, purpose, account, name, totp, expires_ms)
                      values (?1, ?2, ?3, ?4, ?5, ?6)",
                     params![digest, purpose.as_str(), account, name, totp, expires],
-                )
+                )?;
+                // Who could sign in as somebody else by it is named.
+                match account.filter(|account| purpose == Purpose::Person && *account != by) {
+                    Some(account) => append_change(tx, &account, Change::Link, by, received_at),
+                    None => Ok(()),
+                }
             })
             .await?;
         Ok(code)
