@@ -60,7 +60,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     let (place, locator, rules) = crate::app_parts(config)?;
     store.empty_tmp()?;
     store.give_up_uploads()?;
-    bundle::remove_old(&store, keep_bundles(config))?;
+    bundle::remove_old(&store, keep_bundles(config)).await?;
     store.add_place(place.hash).await?;
     let publisher = Publisher::open(store.clone(), &config.log).await?;
     let mut parts = Parts::default();
@@ -102,8 +102,16 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         influx,
     };
     publishing(&publisher, stop, &mut parts);
-    let app =
-        App { store, publisher, place, locator, rules, settings: Arc::new(settings), gate: Arc::default() };
+    let app = App {
+        store,
+        publisher,
+        place,
+        locator,
+        rules,
+        settings: Arc::new(settings),
+        gate: Arc::default(),
+        roster_cache: Arc::default(),
+    };
     parts.spawn(judge_again(app.clone()));
     let address = listener.local_addr()?;
     match tls {

@@ -22,7 +22,7 @@ use crate::evidence::timeline::{Filter, Rules, Timeline};
 use crate::evidence::tlog_proof::TlogProof;
 use crate::lake::Place;
 use crate::publish::Publisher;
-use crate::store::Store;
+use crate::store::{Store, off_thread};
 use collect::Collected;
 use pack::Part;
 
@@ -68,7 +68,7 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     let store = &desk.store;
     let timeline =
         Arc::new(store.get_timeline(filter, &desk.place, &desk.rules, desk.office.max_rows).await?);
-    let folder = store.temporary_folder()?;
+    let folder = store.temporary_folder().await?;
     let mut documents = Vec::new();
     for format in DOCUMENTS {
         let file = folder.path().join(format!("timeline.{}", format.word()));
@@ -78,11 +78,11 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     }
     let made: Vec<u64> = documents.iter().map(|(index, _)| *index).collect();
     let collected = collect::collect(store, &timeline, &made, folder.path()).await?;
-    let mut parts = head_parts(folder.path())?;
+    let mut parts = head_parts(folder.path()).await?;
     parts.extend(collected.photo_parts(store, photos));
     parts.extend(documents.into_iter().map(|(_, part)| part));
     let parts = off_thread(move || pack::measure(parts)).await?;
-    let manifest = manifest(desk, &timeline, photos, &collected, &parts)?;
+    let manifest = manifest(desk, &timeline, photos, &collected, &parts).await?;
     let sha256: Hash = Sha256::digest(&manifest).into();
     let receipt = store
         .add_export("zip", sha256, timeline.log_size, timeline.filter_words.clone(), desk.by.clone())
@@ -90,7 +90,7 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     // Crash from here on: the log has an entry of a bundle that nobody has; the next one has another.
     let sealed = seal(desk, &collected.indexes, receipt.index).await?;
     let bytes = pack::total(&parts) + manifest.len() as u64;
-    if store.free_bytes().is_some_and(|free| free < bytes + pack::MARGIN_BYTES) {
+    if store.free_bytes().await.is_some_and(|free| free < bytes + pack::MARGIN_BYTES) {
         return Err(Error::NoSpace(format!(
             "the bundle has {bytes} bytes, and the disk has not so much left"
         )));
@@ -100,15 +100,10 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     Ok(Bundle { id: hex::encode(sha256), receipt, bytes })
 }
 
-/// Runs what blocks where blocking is allowed.
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
-}
-
 /// The members before the photos, but the manifest.
-fn head_parts(folder: &Path) -> Result<Vec<Part>> {
+async fn head_parts(folder: &Path) -> Result<Vec<Part>> {
     let readme = folder.join("readme");
-    std::fs::write(&readme, README)?;
+    tokio::fs::write(&readme, README).await?;
     let part = |name: &str| Part::new(name.to_owned(), folder.join(name));
     Ok(vec![
         Part::new(bundle::README.to_owned(), readme),
@@ -118,7 +113,7 @@ fn head_parts(folder: &Path) -> Result<Vec<Part>> {
     ])
 }
 
-fn manifest(
+async fn manifest(
     desk: &Desk,
     timeline: &Timeline,
     photos: Photos,
@@ -132,7 +127,7 @@ fn manifest(
     };
     let manifest = Manifest {
         format: FORMAT.to_owned(),
-        origin: desk.publisher.verifier()?.name().to_owned(),
+        origin: desk.publisher.verifier().await?.name().to_owned(),
         place: timeline.place.clone(),
         demo: timeline.demo,
         filter: timeline.filter_words.clone(),
@@ -187,27 +182,32 @@ async fn known_lines(desk: &Desk, checkpoint: &SignedCheckpoint) -> Result<(Sign
 ///
 /// # Errors
 /// Those of the disk.
-pub fn remove_old(store: &Store, keep: Duration) -> Result<()> {
-    for file in std::fs::read_dir(store.bundle_folder()?)? {
-        let file = file?;
-        let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
-        if age > keep {
-            std::fs::remove_file(file.path())?;
+pub async fn remove_old(store: &Store, keep: Duration) -> Result<()> {
+    let folder = store.bundle_folder();
+    off_thread(move || {
+        std::fs::create_dir_all(&folder)?;
+        for file in std::fs::read_dir(folder)? {
+            let file = file?;
+            let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if age > keep {
+                std::fs::remove_file(file.path())?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
 /// Where the bundle `id` lies while it is kept; `None` for what is no id.
 ///
 /// # Errors
 /// Those of the disk.
-pub fn kept(store: &Store, id: &str) -> Result<Option<PathBuf>> {
+pub async fn kept(store: &Store, id: &str) -> Result<Option<PathBuf>> {
     if bundle::lines::hash(id).is_none() {
         return Ok(None);
     }
-    let path = store.bundle_folder()?.join(format!("{id}.zip"));
-    Ok(path.is_file().then_some(path))
+    let path = store.bundle_folder().join(format!("{id}.zip"));
+    off_thread(move || Ok(path.is_file().then_some(path))).await
 }
 
 /// Makes a bundle that can be fetched for some days.
@@ -216,9 +216,11 @@ pub fn kept(store: &Store, id: &str) -> Result<Option<PathBuf>> {
 /// As [`make`].
 pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<Bundle> {
     // In tmp/, which the next start empties, until it is whole.
-    let folder = desk.store.temporary_folder()?;
+    let folder = desk.store.temporary_folder().await?;
     let path = folder.path().join("bundle.zip");
     let made = make(desk, filter, photos, &path).await?;
-    std::fs::rename(&path, desk.store.bundle_folder()?.join(format!("{}.zip", made.id)))?;
+    let kept = desk.store.bundle_folder();
+    tokio::fs::create_dir_all(&kept).await?;
+    tokio::fs::rename(&path, kept.join(format!("{}.zip", made.id))).await?;
     Ok(made)
 }

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use super::brief::Brief;
 use super::pdf::{PdfJob, render_in_child};
 use super::{Format, Picture, Pictures, write_file};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evidence::entry::Receipt;
 use crate::evidence::timeline::{Filter, Rules, Timeline};
 use crate::lake::Place;
 use crate::picture::{TimelinePictures, to_png};
-use crate::store::Store;
+use crate::store::{Store, off_thread};
 
 /// Pixels of a picture's width in Word and Excel: 640 drawn pixels on 156 mm, sharp in print.
 const PICTURE_WIDTH_PX: u32 = 1800;
@@ -74,14 +74,14 @@ pub(super) async fn add_document(
         } else {
             write_with_pictures(&path, format, &timeline, &drawn, &photo)?;
         }
-        Ok::<_, Error>(Sha256::digest(std::fs::read(&path)?).into())
+        Ok(Sha256::digest(std::fs::read(&path)?).into())
     };
     // Crash before the next line: a file without an entry, and nobody has it yet.
-    let sha256 = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
+    let sha256 = off_thread(write).await?;
     let added = store.add_export(format.word(), sha256, log_size, words, by).await;
     if added.is_err() {
         // Best effort: a paper without its entry is not to be handed on.
-        let _ = std::fs::remove_file(&made);
+        let _ = tokio::fs::remove_file(&made).await;
     }
     added
 }

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 use super::reports::Added;
 use super::tx::Tx;
 use super::{Store, by_hash, read_error, sync_dir};
+use crate::clock::from_ms;
 use crate::error::{Error, Result};
-use crate::evidence::entry::Sealed;
+use crate::evidence::entry::{Receipt, Sealed};
 
 /// A file that is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +69,34 @@ impl Store {
         Ok(row.map(|(media_type, preview, erased)| SealedFile { media_type, preview, erased }))
     }
 
-    /// The first receipt of a file, if its bytes have come.
+    /// The first receipt of a file, if it is stored.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn find_stored_receipt(&self, kind: Sealed, sha256_hex: &str) -> Result<Option<Added>> {
+        let sql = match kind {
+            Sealed::Photo => {
+                "select e.idx, e.received_ms, e.leaf from photo p join entry e on e.idx = p.entry where p.sha256 = $1"
+            }
+            Sealed::Voice => {
+                "select e.idx, e.received_ms, e.leaf from voice v join entry e on e.idx = v.entry where v.sha256 = $1"
+            }
+        };
+        let row: Option<(i64, i64, Vec<u8>)> = sqlx::query_as(sql)
+            .bind(hex::decode(sha256_hex).unwrap_or_default())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(read_error)?;
+        let receipt = |(index, ms, leaf): (i64, i64, Vec<u8>)| Receipt {
+            id: sha256_hex.to_owned(),
+            index: index.unsigned_abs(),
+            leaf_hash: hex::encode(leaf),
+            received_at: from_ms(ms),
+        };
+        Ok(row.map(|row| Added { receipt: receipt(row), new: false }))
+    }
+
+    /// The same for whoever brings the file: behind every write that was begun before, also one whose client has gone.
     ///
     /// # Errors
     /// As every write.

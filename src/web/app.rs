@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::access::Access;
 use super::gate::Gate;
 use super::problem::Failure;
+use super::roster::RosterCache;
 use crate::document::export::Office;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::Rules;
@@ -23,7 +24,6 @@ use crate::mirror::influx::InfluxStatus;
 use crate::patrol::duty::Limits;
 use crate::patrol::photo;
 use crate::patrol::report::Arrival;
-use crate::patrol::roster::{self, Roster};
 use crate::publish::Publisher;
 use crate::store::Store;
 use crate::tls::server::Certificate;
@@ -46,6 +46,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// Holds back guesses.
     pub gate: Arc<Gate>,
+    /// The roster that was read last.
+    pub roster_cache: Arc<RosterCache>,
 }
 
 /// What the handlers need of the configuration.
@@ -88,17 +90,6 @@ pub struct Settings {
 }
 
 impl App {
-    /// The roster as it stands in the place's folder now.
-    ///
-    /// # Errors
-    /// `Invalid` with what has to be mended in it.
-    pub fn roster(&self) -> Result<Roster> {
-        self.settings
-            .place_dir
-            .as_deref()
-            .map_or_else(|| Ok(Roster::default()), |d| roster::load(d, &self.place))
-    }
-
     /// The circumstances of a submission that has just come.
     pub(super) fn arrival(&self, sent_at: Option<Timestamp>) -> Arrival<'_> {
         Arrival { received_at: self.store.clock().now(), sent_at, place: &self.place, locator: &self.locator }

@@ -71,7 +71,7 @@ async fn make(app: &App, actor: &Actor, uri: &Uri) -> Result<Bundle> {
     let (desk, keep) = (desk(app, actor.id.clone()), app.settings.keep_bundles);
     // In a task of its own: a client that leaves must not tear it.
     let work = async move {
-        bundle::remove_old(&desk.store, keep)?;
+        bundle::remove_old(&desk.store, keep).await?;
         bundle::keep(&desk, &filter, photos).await
     };
     tokio::spawn(work).await.map_err(|e| Error::Internal(e.to_string()))?
@@ -109,7 +109,7 @@ pub(super) async fn get_bundle(
     Path(id): Path<String>,
     mut request: Request,
 ) -> Result<Response, Failure> {
-    let path = bundle::kept(&app.store, &id)?;
+    let path = bundle::kept(&app.store, &id).await?;
     let path =
         path.ok_or_else(|| Error::NotFound(format!("bundle {id}: none, or no longer kept; make it again")))?;
     // What lies under an id never changes.

@@ -7,6 +7,7 @@ pub mod assets;
 mod bundles;
 mod compliance;
 mod dead_letters;
+mod description;
 mod doors;
 pub mod field;
 mod gate;
@@ -25,6 +26,7 @@ mod photos;
 mod problem;
 mod prove;
 mod reports;
+mod roster;
 mod sealed;
 mod sessions;
 mod timeline;
@@ -52,6 +54,7 @@ pub use doors::Door;
 pub use gate::Gate;
 pub use listen::TlsListener;
 pub use people::LINK_LIFETIME;
+pub use roster::RosterCache;
 pub use trust::send_on;
 
 /// The API's description.

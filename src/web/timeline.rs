@@ -107,7 +107,7 @@ pub(super) async fn export_timeline(
 ) -> Result<Response, Failure> {
     let (query, _) = split_limit(&uri)?;
     let format = Format::of(Path::new(uri.path()))?;
-    let folder = app.store.temporary_folder()?;
+    let folder = app.store.temporary_folder().await?;
     let file = folder.path().join(format!("timeline.{}", format.word()));
     let mut filter = query.filter()?;
     actor.narrow(&mut filter)?;

@@ -237,7 +237,7 @@ fn fill(data: &Path) -> Result<Vec<PathBuf>, Fault> {
             let jpeg = grain(n)?;
             let sha256 = hex::encode(Sha256::digest(&jpeg));
             let mut upload = store.resume_upload(Sealed::Photo, &sha256, limits.max_bytes).await?;
-            upload.write(&jpeg)?;
+            upload.write(jpeg.into()).await?;
             store.add_photo(upload, &sha256, limits).await?;
         }
         Ok::<_, Fault>(())

@@ -298,8 +298,13 @@ async fn a_log_that_forked_is_found_by_its_witness() {
     back_up(&log.dir(), &backup);
     // A copy of everything, the guard included: nothing on this machine can tell the two apart.
     let twin = restored(&log, &backup);
-    let key =
-        Publisher::open(store.clone(), &log_guard::config()).await.unwrap().verifier().unwrap().to_string();
+    let key = Publisher::open(store.clone(), &log_guard::config())
+        .await
+        .unwrap()
+        .verifier()
+        .await
+        .unwrap()
+        .to_string();
     let witness = Witness::start(folder.path(), "127.0.0.1:0", &[&key]);
     let config = config::Witness {
         name: "w1".into(),

@@ -65,7 +65,16 @@ impl Service {
             let _ = stopped.await;
         }));
         let (rules, settings) = (Arc::new(rules()), Arc::new(settings));
-        let app = App { store, publisher, place, locator, rules, settings, gate: Arc::default() };
+        let app = App {
+            store,
+            publisher,
+            place,
+            locator,
+            rules,
+            settings,
+            gate: Arc::default(),
+            roster_cache: Arc::default(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -170,7 +179,7 @@ impl Answer {
     }
 
     /// Of one that has a head alone, or whose length is looked at elsewhere.
-    fn head(bytes: &[u8]) -> Option<Self> {
+    pub fn head(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.split("\r\n");

@@ -55,7 +55,7 @@ impl Store {
         let row: Option<(String, String, i64)> =
             sqlx::query_as("select id, name, added_ms from phone where token = $1 and revoked = 0")
                 .bind(secret::digest(token).to_vec())
-                .fetch_optional(&self.readers)
+                .fetch_optional(&self.account_readers)
                 .await
                 .map_err(read_error)?;
         Ok(row.map(|(id, name, added)| Phone { id, name, added_at: from_ms(added), revoked: false }))
@@ -68,7 +68,7 @@ impl Store {
     pub async fn list_phones(&self) -> Result<Vec<Phone>> {
         let rows: Vec<(String, String, i64, bool)> =
             sqlx::query_as("select id, name, added_ms, revoked from phone order by revoked, id")
-                .fetch_all(&self.readers)
+                .fetch_all(&self.account_readers)
                 .await
                 .map_err(read_error)?;
         let phone = |(id, name, added, revoked)| Phone { id, name, added_at: from_ms(added), revoked };
@@ -124,7 +124,7 @@ impl Store {
         )
         .bind(secret::digest(token).to_vec())
         .bind(self.clock.now().as_millisecond())
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.account_readers)
         .await
         .map_err(read_error)?;
         row.map(machine).transpose()
@@ -138,7 +138,7 @@ impl Store {
         let rows: Vec<MachineRow> = sqlx::query_as(
             "select id, name, role, unit, expires_ms, revoked from token order by revoked, id",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.account_readers)
         .await
         .map_err(read_error)?;
         rows.into_iter().map(machine).collect()

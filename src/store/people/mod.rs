@@ -1,5 +1,6 @@
 //! Accounts, and the entries that say what became of them. Sessions and links stand beside.
 
+mod last_used;
 mod machines;
 mod open;
 mod sessions;
@@ -10,11 +11,12 @@ use rusqlite::params;
 
 use super::backup::private;
 use super::tx::Tx;
-use super::{Store, read_error, remove_durably};
+use super::{Store, off_thread, read_error, remove_durably};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{self, Change, Entry, FORMAT, Payload, Receipt};
 use crate::people::{Account, AccountBody, Role};
 
+pub(super) use last_used::LastUsed;
 pub use machines::{Machine, Phone};
 pub use open::Open;
 pub use sessions::{Invite, Limits, Purpose, SESSIONS_MAX, Session};
@@ -101,8 +103,10 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn list_accounts(&self) -> Result<Vec<Account>> {
         let sql = format!("{ACCOUNT} order by disabled, id");
-        let rows: Vec<AccountRow> =
-            sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.readers).await.map_err(read_error)?;
+        let rows: Vec<AccountRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&self.account_readers)
+            .await
+            .map_err(read_error)?;
         rows.into_iter().map(account).collect()
     }
 
@@ -114,7 +118,7 @@ impl Store {
         let sql = format!("{ACCOUNT} where id = $1");
         let row: Option<AccountRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.account_readers)
             .await
             .map_err(read_error)?;
         row.map(account).transpose()
@@ -131,7 +135,7 @@ impl Store {
              order by login is null limit 1",
         )
         .bind(login_or_id)
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.account_readers)
         .await
         .map_err(read_error)?;
         let Some((id, password, pin, totp)) = row else { return Ok(None) };
@@ -144,7 +148,7 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn has_admin(&self) -> Result<bool> {
-        sqlx::query_scalar(GOVERNED).fetch_one(&self.readers).await.map_err(read_error)
+        sqlx::query_scalar(GOVERNED).fetch_one(&self.account_readers).await.map_err(read_error)
     }
 
     /// Adds a person, who has no secret yet. `by` is the id of whoever does it.
@@ -214,13 +218,16 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn keep_setup_link(&self, link: Option<&str>) -> Result<std::path::PathBuf> {
+    pub async fn keep_setup_link(&self, link: Option<String>) -> Result<std::path::PathBuf> {
         let path = self.dir.join(SETUP_FILE);
-        match link {
-            Some(link) => writeln!(private(&path)?, "{link}")?,
-            None => remove_durably(&path)?,
-        }
-        Ok(path)
+        off_thread(move || {
+            match link {
+                Some(link) => writeln!(private(&path)?, "{link}")?,
+                None => remove_durably(&path)?,
+            }
+            Ok(path)
+        })
+        .await
     }
 
     /// Says in the log that somebody looked at what is not for everybody.
