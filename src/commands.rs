@@ -60,11 +60,11 @@ struct Service {
 }
 
 /// Opens the listener and starts every part that is configured.
-async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> Result<Service> {
+async fn start(config: &Config, store: Store, open: bool, stop: &watch::Receiver<bool>) -> Result<Service> {
     let (place, locator, rules) = crate::app_parts(config)?;
     store.empty_tmp()?;
     store.give_up_uploads()?;
-    bundle::remove_old(&store, keep_bundles(config))?;
+    bundle::remove_old(&store, keep_bundles(config)).await?;
     store.add_place(place.hash).await?;
     store.add_rules(crate::rules_text(config, &place)?).await?;
     store.expect_stations(place.stations.iter().map(|s| s.code.clone()));
@@ -87,8 +87,8 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
     }
     let listener = bind("server.listen", config.server.listen).await?;
     let tls = https::certificate(config, listener.local_addr()?, store.clock().now())?;
-    let shown = Shown { tls: tls.as_ref(), mqtt, influx };
-    let settings = settings(config, &store, shown)?;
+    let shown = Shown { open, tls: tls.as_ref(), mqtt, influx };
+    let settings = settings(config, shown)?;
     publishing(&publisher, stop, &mut parts);
     let app = App {
         store,
@@ -99,6 +99,7 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
         settings: Arc::new(settings),
         gate: Arc::default(),
         documents: Arc::default(),
+        roster_cache: Arc::default(),
         bodies: BodyBudget::default(),
     };
     parts.spawn(judge_again(app.clone()));
@@ -112,16 +113,18 @@ async fn start(config: &Config, store: Store, stop: &watch::Receiver<bool>) -> R
 
 /// What has started before the handlers, and is shown by them.
 struct Shown<'a> {
+    /// Nobody is asked who they are: `jijia demo`.
+    open: bool,
     tls: Option<&'a https::Shown>,
     mqtt: Option<Arc<mqtt::MqttStatus>>,
     influx: Option<Arc<InfluxStatus>>,
 }
 
 /// What the handlers need of the configuration.
-fn settings(config: &Config, store: &Store, shown: Shown<'_>) -> Result<Settings> {
+fn settings(config: &Config, shown: Shown<'_>) -> Result<Settings> {
     let p = &config.photos;
     Ok(Settings {
-        access: access(config, store),
+        access: access(config, shown.open),
         https: shown.tls.is_some() || config.server.trusted_hops > 0,
         certificate: shown.tls.map(|t| t.certificate().clone()),
         authority: shown.tls.and_then(|t| t.authority().map(str::to_owned)),
@@ -154,11 +157,12 @@ fn publishing(publisher: &Publisher, stop: &watch::Receiver<bool>, parts: &mut P
     }
 }
 
-/// How the service is guarded. A demo asks nobody: it shows nothing real. One that others can reach asks all the same.
-fn access(config: &Config, store: &Store) -> Access {
+/// How the service is guarded. `jijia demo` asks nobody: it shows nothing real. One that others can reach asks all the same,
+/// and so does `jijia serve`, whatever its database says of itself.
+fn access(config: &Config, open: bool) -> Access {
     let hours = |h: f64| Duration::try_from_secs_f64(h * 3600.0).unwrap_or(Duration::MAX);
     Access {
-        open: store.is_demo() && config.server.listen.ip().is_loopback(),
+        open: open && config.server.listen.ip().is_loopback() && config.server.trusted_hops == 0,
         session: Limits {
             idle: hours(config.people.session_idle_h),
             absolute: hours(config.people.session_max_h),
@@ -228,7 +232,7 @@ pub async fn serve(config: Config) -> Result<()> {
         tracing::warn!("{}", warning.words);
     }
     let (stop, stopping) = watch::channel(false);
-    let mut service = start(&config, store.clone(), &stopping).await?;
+    let mut service = start(&config, store.clone(), false, &stopping).await?;
     if !service.app.settings.access.open {
         match people::first_admin(&config, &store, service.address).await {
             // A full disk keeps no service from starting: what is there can be read, and the next start makes the link.
@@ -288,7 +292,7 @@ pub async fn demo(options: demo::Options) -> Result<()> {
     config.mqtt.host = broker.address().ip().to_string();
     config.mqtt.port = broker.address().port();
     let (stop, stopping) = watch::channel(false);
-    let mut service = start(&config, store.clone(), &stopping).await?;
+    let mut service = start(&config, store.clone(), true, &stopping).await?;
     let lake = demo::Lake { app: service.app.clone(), broker: broker.clone(), seed: options.seed, begin };
     say(&format!("演示数据：正在走过 {} 天 …\n", demo::DAYS));
     let bar = bar(demo::DAYS.unsigned_abs());

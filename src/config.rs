@@ -1,6 +1,7 @@
 //! The configuration: typed sections, strict. Defaults stand in `config/default.toml`, embedded, and nowhere else.
 //! Precedence: flag, environment `JIJIA_SECTION_KEY`, file, default. An unknown key is an error with a near match.
 
+mod env;
 mod log;
 mod peers;
 mod server;
@@ -147,7 +148,7 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     }
     for (key, text) in env {
         if key.starts_with("JIJIA_") && !ENV_FLAGS.contains(&key.as_str()) {
-            overlay_env(&mut merged, &defaults, &key, &text)?;
+            env::overlay(&mut merged, &defaults, &key, &text)?;
         }
     }
     let mut config: Config = serde_path_to_error::deserialize(Value::Table(merged))
@@ -206,34 +207,6 @@ fn overlay(onto: &mut Table, from: Table) {
             }
         }
     }
-}
-
-fn overlay_env(onto: &mut Table, defaults: &Table, name: &str, text: &str) -> Result<()> {
-    let names = || {
-        defaults.iter().flat_map(|(section, keys)| {
-            let keys = keys.as_table().into_iter().flatten();
-            keys.map(move |(key, default)| {
-                (format!("JIJIA_{section}_{key}").to_uppercase(), section, key, default)
-            })
-        })
-    };
-    let Some((_, section, key, default)) = names().find(|(n, ..)| n == name) else {
-        let all: Vec<String> = names().map(|(n, ..)| n).collect();
-        let near = nearest(name, all.iter().map(String::as_str));
-        return Err(Error::invalid(name, format!("unknown environment name; did you mean `{near}`?")));
-    };
-    let wrong = |kind: &str| Error::invalid(name, format!("`{text}` is not {kind}"));
-    let value = match default {
-        Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
-        Value::Float(_) => Value::Float(text.parse().map_err(|_| wrong("a number"))?),
-        Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
-        Value::String(_) => Value::String(text.to_owned()),
-        _ => return Err(Error::invalid(name, "can only be given in the file")),
-    };
-    if let Some(Value::Table(below)) = onto.get_mut(section) {
-        below.insert(key.clone(), value);
-    }
-    Ok(())
 }
 
 fn read_secret(key: &str, file: &Path, secret: &mut Secret) -> Result<()> {

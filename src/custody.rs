@@ -1,6 +1,6 @@
 //! The commands that look after what is kept: audit, redact, backup, restore.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -23,9 +23,14 @@ pub struct AuditArgs {
     /// Read at most so many megabytes a second, so that the service keeps its disk.
     #[arg(long, value_name = "N")]
     rate_mb_s: Option<f64>,
-    /// Begin anew with the files, whatever an interrupted audit has done.
+    /// Go on with the files where an interrupted audit was; what it found was said by it. Whoever can write the data directory
+    /// can forge that state: without this, every file is hashed.
     #[arg(long)]
-    fresh: bool,
+    resume: bool,
+    /// A head of the log that somebody else holds: the three lines of a print, or a signed checkpoint of a bundle, a phone or
+    /// a witness. The log must have had it.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
 }
 
 /// `jijia audit`: one line for each finding, then one that says what was looked at.
@@ -35,18 +40,23 @@ pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
     let bar = bar();
     let known =
         |head: Checkpoint| KnownHead { whose: "the guard file".into(), size: head.size, root: head.root };
-    let heads = publish::guarded(&config.data.dir, &config.log)?.map(known).into_iter().collect();
-    let options = Options { rate_mb_s: args.rate_mb_s, fresh: args.fresh, heads };
+    let guarded = publish::guarded(&config.data.dir, &config.log)?;
+    let guard_missing = guarded.is_none();
+    let mut heads: Vec<KnownHead> = guarded.map(known).into_iter().collect();
+    for file in &args.checkpoint {
+        heads.push(read_head(file, &config.log.origin)?);
+    }
+    let options = Options { rate_mb_s: args.rate_mb_s, resume: args.resume, heads, guard_missing };
     let done =
         audit::audit(&config.data.dir, &place, &options, &bar, &mut |finding| say(&format!("{finding}\n")))?;
-    if done.resumed_at > 0 {
-        say(&format!(
-            "files: went on at folder {:02x} of an interrupted audit; what it found was said by it (--fresh begins anew)\n",
-            done.resumed_at
-        ));
-    }
+    let remarks = if done.remarks == 0 { String::new() } else { format!(", {} remark(s)", done.remarks) };
+    // The last line says what the verdict rests on.
+    let resumed = match done.resumed_at {
+        0 => String::new(),
+        at => format!("; files before folder {at:02x} were hashed by an interrupted audit, not by this one"),
+    };
     say(&format!(
-        "{} entries, root {}; {} photos, {} voice notes, {} bytes: {}\n",
+        "{} entries, root {}; {} photos, {} voice notes, {} bytes: {}{remarks}{resumed}\n",
         done.entries,
         hex::encode(done.root),
         done.photos,
@@ -55,6 +65,19 @@ pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
         if done.findings == 0 { "clean".to_owned() } else { format!("{} finding(s)", done.findings) }
     ));
     Ok(if done.findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A head of the log from a file: a signed checkpoint, or its first three lines.
+fn read_head(file: &Path, origin: &str) -> Result<KnownHead> {
+    let whose = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|e| Error::invalid(&whose, e.to_string()))?;
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+    let head: Checkpoint = format!("{}\n", lines.join("\n")).parse().map_err(|e: Error| e.under(&whose))?;
+    if head.origin != origin {
+        let message = format!("is of the log `{}`; allowed: {origin}", head.origin);
+        return Err(Error::invalid(whose, message));
+    }
+    Ok(KnownHead { whose, size: head.size, root: head.root })
 }
 
 /// `jijia redact`.

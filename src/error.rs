@@ -94,6 +94,8 @@ impl From<std::io::Error> for Error {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Self::NoSpace(e.to_string())
             }
+            // A disk that failed is mounted so by the system, until an operator sees to it.
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::Unavailable(e.to_string()),
             _ => Self::Internal(e.to_string()),
         }
     }

@@ -52,7 +52,7 @@ enum Command {
     Timeline(TimelineArgs),
     /// Print the waypoints' plates (打卡牌), four on a sheet, as PDF.
     Plates(commands::plates::PlatesArgs),
-    /// Check a bundle (证据包), offline: exit code 0 good, 1 broken, 2 not a bundle.
+    /// Check a bundle (证据包), offline: exit code 0 good, 1 broken, 2 not a bundle, 3 good by no key but its own.
     Verify(commands::verify::VerifyArgs),
     /// Bring in files.
     #[command(subcommand)]
@@ -178,7 +178,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 async fn dispatch(command: Command, config: Config) -> Result<ExitCode> {
     match command {
-        Command::Serve => commands::serve(config).await.map(|()| ExitCode::SUCCESS),
+        Command::Serve => {
+            // What the service makes is its owner's alone; what a command writes for somebody is as the shell has it.
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+            commands::serve(config).await.map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo(options) => commands::demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Timeline(args) => timeline(args, &config).await,
         Command::Redact(args) => custody::redact(args, &config).await,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A second verifier of bundles, written from the format's description (src/evidence/bundle.rs) and nothing else.
-verify.py FILE.zip [--key VKEY] [--witness VKEY]...   exit code 0 good, 1 broken, 2 not a bundle."""
+verify.py FILE.zip [--key VKEY] [--witness VKEY]...   exit code 0 good, 1 broken, 2 not a bundle, 3 good by no key but its own."""
 import argparse, base64, hashlib, json, re, struct, sys, zlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -193,7 +193,7 @@ def main():
         check_seal(m, members, args.key, args.witness)
     except Exception as error:  # what does not parse is broken too, wherever it is met
         return "broken: %s %s" % (type(error).__name__, error), 1
-    return "good: %d entries of %s, key %s" % (len(entries), m["origin"], args.key or "of the bundle"), 0
+    return "good: %d entries of %s, key %s" % (len(entries), m["origin"], args.key or "of the bundle"), 0 if args.key else 3
 
 if __name__ == "__main__":
     said, code = main()

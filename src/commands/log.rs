@@ -26,10 +26,10 @@ pub async fn log(command: LogCommand, config: &Config) -> Result<()> {
     let publisher = Publisher::open(store.clone(), &config.log).await?;
     match command {
         LogCommand::Key => {
-            say(&format!("origin {}\nkey    {}\n", config.log.origin, publisher.verifier()?));
+            say(&format!("origin {}\nkey    {}\n", config.log.origin, publisher.verifier().await?));
         }
         LogCommand::RotateKey => {
-            let old = publisher.verifier()?;
+            let old = publisher.verifier().await?;
             let new = publisher.rotate_key().await?;
             say(&format!(
                 "old key {old}\nnew key {new}\nGive the new one to everybody who has the old one.\n"

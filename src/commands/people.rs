@@ -172,7 +172,7 @@ async fn switch(store: &Store, id: String, disabled: bool) -> Result<()> {
 pub async fn first_admin(config: &Config, store: &Store, address: SocketAddr) -> Result<()> {
     if store.has_admin().await? {
         // The link was used; it must not lie about.
-        return store.keep_setup_link(None).map(|_| ());
+        return store.keep_setup_link(None).await.map(|_| ());
     }
     if !config.people.admin_login.is_empty() {
         let password = config.people.admin_password.reveal().to_owned();
@@ -190,7 +190,7 @@ pub async fn first_admin(config: &Config, store: &Store, address: SocketAddr) ->
     }
     let code = store.add_invite(Purpose::Setup, None, None, LINK_LIFETIME, SHELL).await?;
     let link = format!("{}/join#{code}", base_url(config, address));
-    let path = store.keep_setup_link(Some(&link))?;
+    let path = store.keep_setup_link(Some(link.clone())).await?;
     tracing::info!(file = %path.display(), "nobody governs yet: open the setup link within 30 minutes (it is in this file)");
     show_link(&link)
 }

@@ -25,7 +25,7 @@ use crate::evidence::timeline::{Filter, Rules, Timeline};
 use crate::evidence::tlog_proof::TlogProof;
 use crate::lake::Place;
 use crate::publish::Publisher;
-use crate::store::Store;
+use crate::store::{Store, off_thread};
 use collect::Collected;
 use pack::Part;
 
@@ -73,7 +73,7 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     let store = &desk.store;
     let timeline =
         Arc::new(store.get_timeline(filter, &desk.place, &desk.rules, desk.office.max_rows).await?);
-    let folder = store.temporary_folder()?;
+    let folder = store.temporary_folder().await?;
     let mut documents = Vec::new();
     for format in DOCUMENTS {
         let file = folder.path().join(format!("timeline.{}", format.word()));
@@ -84,11 +84,11 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     // With the rules that all of them name.
     let made: Vec<u64> = documents.iter().map(|(index, _)| *index).chain(store.rules_index()).collect();
     let collected = collect::collect(store, &timeline, &made, folder.path()).await?;
-    let mut parts = head_parts(folder.path())?;
+    let mut parts = head_parts(folder.path()).await?;
     parts.extend(collected.photo_parts(store, photos));
     parts.extend(documents.into_iter().map(|(_, part)| part));
     let parts = off_thread(move || pack::measure(parts)).await?;
-    let manifest = manifest(desk, &timeline, photos, &collected, &parts)?;
+    let manifest = manifest(desk, &timeline, photos, &collected, &parts).await?;
     let sha256: Hash = Sha256::digest(&manifest).into();
     let receipt = store
         .add_export("zip", sha256, timeline.log_size, timeline.filter_words.clone(), desk.by.clone())
@@ -96,7 +96,7 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     // Crash from here on: the log has an entry of a bundle that nobody has; the next one has another.
     let sealed = seal(desk, &collected.indexes, receipt.index).await?;
     let bytes = pack::total(&parts) + manifest.len() as u64;
-    if store.free_bytes().is_some_and(|free| free < bytes + pack::MARGIN_BYTES) {
+    if store.free_bytes().await.is_some_and(|free| free < bytes + pack::MARGIN_BYTES) {
         return Err(Error::NoSpace(format!(
             "the bundle has {bytes} bytes, and the disk has not so much left"
         )));
@@ -106,15 +106,10 @@ pub async fn make(desk: &Desk, filter: &Filter, photos: Photos, path: &Path) -> 
     Ok(Bundle { manifest_sha256: hex::encode(sha256), receipt, bytes })
 }
 
-/// Runs what blocks where blocking is allowed.
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
-}
-
 /// The members before the photos, but the manifest.
-fn head_parts(folder: &Path) -> Result<Vec<Part>> {
+async fn head_parts(folder: &Path) -> Result<Vec<Part>> {
     let readme = folder.join("readme");
-    std::fs::write(&readme, README)?;
+    tokio::fs::write(&readme, README).await?;
     let part = |name: &str| Part::new(name.to_owned(), folder.join(name));
     Ok(vec![
         Part::new(bundle::README.to_owned(), readme),
@@ -124,7 +119,7 @@ fn head_parts(folder: &Path) -> Result<Vec<Part>> {
     ])
 }
 
-fn manifest(
+async fn manifest(
     desk: &Desk,
     timeline: &Timeline,
     photos: Photos,
@@ -138,7 +133,7 @@ fn manifest(
     };
     let manifest = Manifest {
         format: FORMAT.to_owned(),
-        origin: desk.publisher.verifier()?.name().to_owned(),
+        origin: desk.publisher.verifier().await?.name().to_owned(),
         place: timeline.place.clone(),
         demo: timeline.demo,
         filter: timeline.filter_words.clone(),
@@ -194,9 +189,15 @@ async fn known_lines(desk: &Desk, checkpoint: &SignedCheckpoint) -> Result<(Sign
 ///
 /// # Errors
 /// Those of the disk.
-pub fn remove_old(store: &Store, keep: Duration) -> Result<()> {
+pub async fn remove_old(store: &Store, keep: Duration) -> Result<()> {
+    let folder = store.bundle_folder();
+    off_thread(move || remove_old_of(&folder, keep)).await
+}
+
+fn remove_old_of(folder: &Path, keep: Duration) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
     let mut files = Vec::new();
-    for file in std::fs::read_dir(store.bundle_folder()?)? {
+    for file in std::fs::read_dir(folder)? {
         let file = file?;
         // What stands beside a bundle goes with it.
         if file.path().extension().is_none_or(|ending| ending != "zip") {
@@ -243,7 +244,7 @@ pub struct Kept {
 /// Those of the disk.
 pub async fn find_kept(store: &Store, id: &str) -> Result<Option<(Kept, PathBuf)>> {
     let Ok(id) = id.parse::<Uuid>() else { return Ok(None) };
-    let folder = store.bundle_folder()?;
+    let folder = store.bundle_folder();
     let about = match tokio::fs::read(folder.join(format!("{id}.json"))).await {
         Ok(about) => about,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -259,7 +260,7 @@ pub async fn find_kept(store: &Store, id: &str) -> Result<Option<(Kept, PathBuf)
 /// As [`make`].
 pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<(Uuid, Bundle)> {
     // In tmp/, which the next start empties, until it is whole.
-    let folder = desk.store.temporary_folder()?;
+    let folder = desk.store.temporary_folder().await?;
     let path = folder.path().join("bundle.zip");
     let made = make(desk, filter, photos, &path).await?;
     let about = Kept {
@@ -269,8 +270,9 @@ pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<(Uuid,
         manifest_sha256: made.manifest_sha256.clone(),
     };
     let about = serde_json::to_vec(&about).map_err(|e| Error::Internal(e.to_string()))?;
-    let (id, to) = (Uuid::new_v4(), desk.store.bundle_folder()?);
+    let (id, to) = (Uuid::new_v4(), desk.store.bundle_folder());
     off_thread(move || {
+        std::fs::create_dir_all(&to)?;
         std::fs::rename(&path, to.join(format!("{id}.zip")))?;
         let beside = folder.path().join("bundle.json");
         std::fs::write(&beside, about)?;

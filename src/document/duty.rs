@@ -55,7 +55,7 @@ pub fn write_csv(shown: &Compliance, place: &Place, mut out: impl Write) -> Resu
         text(filter_words(&shown.filter, place)),
         Cell::Number(shown.log_size as f64),
         text(&shown.log_root),
-        text(shown.roster.as_deref().unwrap_or("无")),
+        text(roster(shown)),
         text(if shown.demo { "演示数据" } else { "" }),
     ];
     let mut write = |cells: [Cell; COLUMNS.len()]| {
@@ -70,6 +70,14 @@ pub fn write_csv(shown: &Compliance, place: &Place, mut out: impl Write) -> Resu
     }
     csv.flush()?;
     Ok(())
+}
+
+fn roster(shown: &Compliance) -> String {
+    match (&shown.roster_warning, &shown.roster) {
+        (Some(why), _) => format!("值班表有误，暂不采用：{why}"),
+        (None, Some(sha256)) => sha256.clone(),
+        (None, None) => "无".to_owned(),
+    }
 }
 
 fn cells(row: &DutyRow) -> [Cell; COLUMNS.len()] {

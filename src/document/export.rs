@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use super::brief::Brief;
 use super::pdf::{PdfJob, render_in_child};
 use super::{Format, Picture, Pictures, write_file};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evidence::entry::Receipt;
 use crate::evidence::timeline::{Filter, Rules, Timeline};
 use crate::lake::Place;
 use crate::picture::{TimelinePictures, to_png};
-use crate::store::Store;
+use crate::store::{Store, off_thread};
 
 /// Pixels of a picture's width in Word and Excel: 640 drawn pixels on 156 mm, sharp in print.
 const PICTURE_WIDTH_PX: u32 = 1800;
@@ -61,7 +61,11 @@ pub(super) async fn add_document(
     by: String,
 ) -> Result<Receipt> {
     let format = Format::of(&path)?;
-    let (words, log_size, made) = (timeline.filter_words.clone(), timeline.log_size, path.clone());
+    let (words, log_size) = (timeline.filter_words.clone(), timeline.log_size);
+    // Beside it, with its ending; what stood at `path` before stays until the entry is there.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let made = path.with_file_name(format!(".{}.{name}", std::process::id()));
+    let new = made.clone();
     let (place, office, photos, timeline) = (place.clone(), office.clone(), store.clone(), timeline.clone());
     let write = move || {
         let drawn = TimelinePictures::of(&place, &timeline, Vec::new());
@@ -69,21 +73,26 @@ pub(super) async fn add_document(
         if format == Format::Pdf {
             let brief = Brief::new(&timeline);
             let svg = (Some(drawn.map_svg), Some(drawn.chart_svg));
-            let job = PdfJob::new(&brief, &timeline, svg, &photo, office.fonts_dir, path.clone());
+            let job = PdfJob::new(&brief, &timeline, svg, &photo, office.fonts_dir, new.clone());
             render_in_child(&office.program, &job)?;
         } else {
-            write_with_pictures(&path, format, &timeline, &drawn, &photo)?;
+            write_with_pictures(&new, format, &timeline, &drawn, &photo)?;
         }
-        Ok::<_, Error>(Sha256::digest(std::fs::read(&path)?).into())
+        Ok(Sha256::digest(std::fs::read(&new)?).into())
     };
-    // Crash before the next line: a file without an entry, and nobody has it yet.
-    let sha256 = tokio::task::spawn_blocking(write).await.map_err(|e| Error::Internal(e.to_string()))??;
-    let added = store.add_export(format.word(), sha256, log_size, words, by).await;
-    if added.is_err() {
+    let sealed = async {
+        let sha256 = off_thread(write).await?;
+        let receipt = store.add_export(format.word(), sha256, log_size, words, by).await?;
+        // Crash before the next line: an entry of a paper that nobody has; the older file is still there.
+        tokio::fs::rename(&made, &path).await?;
+        Ok(receipt)
+    };
+    let sealed = sealed.await;
+    if sealed.is_err() {
         // Best effort: a paper without its entry is not to be handed on.
-        let _ = std::fs::remove_file(&made);
+        let _ = tokio::fs::remove_file(&made).await;
     }
-    added
+    sealed
 }
 
 fn write_with_pictures(

@@ -160,6 +160,8 @@ pub struct OutfallNow {
     pub last_outflow: Option<Timestamp>,
     /// The newest outflow in dry weather.
     pub last_dry_outflow: Option<Timestamp>,
+    /// The newest report of any kind, 走过无异常 too.
+    pub last_look: Option<Timestamp>,
 }
 
 /// Rain so far, by the rule of `water::rain`.

@@ -323,6 +323,8 @@ pub struct Compliance {
     pub filter: DutyFilter,
     /// SHA-256 of the roster (roster.toml) by which it is judged, hex; null: there is none.
     pub roster: Option<String>,
+    /// Why the roster could not be used: duty is judged without it; null: it was used, or there is none.
+    pub roster_warning: Option<String>,
     /// The rows counted.
     pub sums: DutySums,
     /// By day, window and sector.

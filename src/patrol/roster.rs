@@ -138,6 +138,9 @@ pub struct Roster {
     /// SHA-256 of the file's bytes, hex; none without a file.
     #[serde(skip)]
     pub sha256: Option<String>,
+    /// Why the file could not be used, by the names of its lines: nobody is on duty or excused by this roster.
+    #[serde(skip)]
+    pub warning: Option<String>,
 }
 
 /// Reads the roster of the place in `dir` as it is now: an office changes it during the day. No file, no roster.
@@ -154,23 +157,38 @@ pub fn load(dir: &Path, place: &Place) -> Result<Roster> {
         Err(e) => return Err(e.into()),
     };
     Roster::parse(&text, place).map_err(|problems| {
-        let line = |p: &Problem| match p.feature.as_str() {
-            "" => p.message.clone(),
-            table => format!("{table}: {}", p.message),
+        let words = |p: &Problem| match (p.feature.as_str(), line_of(&text, &p.feature)) {
+            ("", _) => p.message.clone(),
+            (table, Some(line)) => format!("{table}, line {line}: {}", p.message),
+            (table, None) => format!("{table}: {}", p.message),
         };
-        let lines: Vec<String> = problems.iter().map(line).collect();
+        let lines: Vec<String> = problems.iter().map(words).collect();
         Error::invalid(FILE, lines.join("\n  "))
     })
 }
 
+/// Where the table `[[rule]] 2` begins, from 1.
+fn line_of(text: &str, table: &str) -> Option<usize> {
+    let (heading, n) = table.split_once(' ')?;
+    let n: usize = n.parse().ok()?;
+    let headings = (1..).zip(text.lines()).filter(|(_, line)| line.trim_start().starts_with(heading));
+    headings.map(|(line, _)| line).nth(n.checked_sub(1)?)
+}
+
 impl Roster {
+    /// The roster of a place whose file could not be used: everything is due and nobody is named, as without a file.
+    #[must_use]
+    pub fn unusable(why: &Error) -> Self {
+        Self { warning: Some(why.to_string()), ..Self::default() }
+    }
+
     /// Reads a roster and holds it against the place.
     ///
     /// # Errors
     /// Everything that has to be mended.
     pub fn parse(text: &str, place: &Place) -> Result<Self, Vec<Problem>> {
         let mut roster: Self = toml::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|e| vec![problem("", e.to_string())])?;
+            .map_err(|e| vec![problem("", syntax(text, &e))])?;
         roster.check(place)?;
         roster.sha256 = Some(hex::encode(Sha256::digest(text)));
         Ok(roster)
@@ -253,6 +271,13 @@ impl Roster {
         let reason = reasons.filter(|all| !all.is_empty())?.join("；");
         Some(Excuse { kind: ExcuseKind::Leave, reason })
     }
+}
+
+/// What does not read, by its line and without the line's words: they may say why somebody is on leave.
+fn syntax(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|at| text.get(..at.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message())
 }
 
 /// An empty list means all.

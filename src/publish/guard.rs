@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::durable;
 use crate::error::{Error, Result};
+use crate::store::off_thread;
 
 /// A process that signs holds the lock for milliseconds, longer only while it makes the tiles of a whole log again.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,7 +63,8 @@ impl Guard {
         let path = durable::beside(&self.0, ".lock");
         let failed =
             |e: std::io::Error| Error::Unavailable(format!("{} cannot be used: {e}", path.display()));
-        let lock = File::create(&path).map_err(failed)?;
+        let at = path.clone();
+        let lock = off_thread(move || Ok(File::create(&at))).await?.map_err(failed)?;
         let begun = Instant::now();
         loop {
             match lock.try_lock() {
@@ -83,8 +85,9 @@ impl Held {
     }
 
     /// What it holds.
-    pub fn read(&self) -> Result<Option<String>> {
-        durable::read(&self.path)
+    pub async fn read(&self) -> Result<Option<String>> {
+        let path = self.path.clone();
+        off_thread(move || durable::read(&path)).await
     }
 
     /// Puts `new` in the place of `known`; durable when this returns. One that holds something else by now was written
@@ -99,6 +102,6 @@ impl Held {
             }
             durable::write(&path, new.as_bytes(), false)
         };
-        tokio::task::spawn_blocking(swap).await.map_err(|e| Error::Internal(e.to_string()))?
+        off_thread(swap).await
     }
 }

@@ -30,7 +30,7 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::evidence::note::{SignerKey, VerifierKey};
-use crate::store::Store;
+use crate::store::{Store, off_thread};
 use guard::Guard;
 use key::KeyFile;
 pub use proofs::{Consistency, Inclusion};
@@ -98,8 +98,13 @@ impl Publisher {
     ///
     /// # Errors
     /// `Unavailable` if the key's file cannot be used.
-    pub fn verifier(&self) -> Result<VerifierKey> {
-        Ok(self.key.read()?.verifier().clone())
+    pub async fn verifier(&self) -> Result<VerifierKey> {
+        Ok(self.read_key().await?.verifier().clone())
+    }
+
+    async fn read_key(&self) -> Result<SignerKey> {
+        let key = self.key.clone();
+        off_thread(move || key.read()).await
     }
 
     /// Every key whose line a checkpoint of this log may carry: that which signs now, those before it, newest first, and
@@ -108,7 +113,7 @@ impl Publisher {
     /// # Errors
     /// As [`Publisher::verifier`], and `Internal` if the database cannot be read.
     pub async fn known_keys(&self) -> Result<Vec<VerifierKey>> {
-        let mut newest = self.verifier()?;
+        let mut newest = self.verifier().await?;
         let (mut keys, mut before) = (Vec::new(), u64::MAX);
         // Only towards the beginning of the log: then it ends.
         while let Some(change) = self.store.find_key_change(&newest).await?.filter(|c| c.index < before) {
@@ -144,7 +149,7 @@ impl Publisher {
         let new: SignerKey = self.key.next()?;
         // Crash before this line: the next key lies in its file and nobody has heard of it.
         if self.store.find_key_change(new.verifier()).await?.is_none() {
-            self.store.add_key(&self.verifier()?, new.verifier()).await?;
+            self.store.add_key(&self.verifier().await?, new.verifier()).await?;
         }
         // Crash before this line: the next publication, of whatever process, finishes.
         self.publish().await?;

@@ -72,12 +72,13 @@ pub fn restore(
         remove_keys(&new)?;
     }
     let options = Options {
-        rate_mb_s: None,
-        fresh: true,
         heads: heads.iter().map(|(whose, c)| known(whose, c.checkpoint())).collect(),
+        ..Options::default()
     };
     let mut said = Vec::new();
-    let outcome = audit(&new, place, &options, bar, &mut |finding| said.push(finding.to_string()))?;
+    let outcome = audit(&new, place, &options, bar, &mut |finding| {
+        said.extend((!finding.remark).then(|| finding.to_string()));
+    })?;
     if !said.is_empty() {
         fs::remove_dir_all(&new)?;
         return Err(refused(&said, &manifest));

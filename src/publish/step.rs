@@ -10,7 +10,7 @@ use crate::evidence::merkle::{Hash, leaf_hash};
 use crate::evidence::note::SignerKey;
 use crate::evidence::proof;
 use crate::evidence::tile::{Content, Tile, WIDTH};
-use crate::store::{LogHead, Store};
+use crate::store::{LogHead, Store, off_thread};
 
 /// Entries read at once, and the most whose tiles are written in one transaction.
 const CHUNK: u32 = 4096;
@@ -19,9 +19,9 @@ const CHUNK: u32 = 4096;
 pub(super) async fn publish(p: &Publisher) -> Result<Option<SignedCheckpoint>, Fault> {
     // From here to the end nobody else signs, whatever process.
     let guard = p.guard.hold().await?;
-    let key = p.key.read()?;
+    let key = p.read_key().await?;
     let last = p.store.find_checkpoint().await?;
-    let guarded = read_guard(&guard, last.is_some())?;
+    let guarded = read_guard(&guard, last.is_some()).await?;
     check_signer(p, &key, last.iter().chain(&guarded.checkpoint)).await?;
     let head = p.store.log_head().await?;
     check_sizes(&head, &last, &guarded.checkpoint)?;
@@ -93,8 +93,8 @@ struct Guarded {
     checkpoint: Option<SignedCheckpoint>,
 }
 
-fn read_guard(guard: &Held, signed_before: bool) -> Result<Guarded, Fault> {
-    let text = guard.read()?;
+async fn read_guard(guard: &Held, signed_before: bool) -> Result<Guarded, Fault> {
+    let text = guard.read().await?;
     let Some(known) = &text else {
         if signed_before {
             return Err(Refusal::GuardMissing { guard: guard.path() }.into());
@@ -179,11 +179,14 @@ async fn grow(store: &Store, tree: &mut Edge, size: u64, tiles: &mut Vec<Written
 
 /// Lets the next key take over once the entry that names it is signed by the old one.
 async fn finish_rotation(p: &Publisher, signed: Option<&SignedCheckpoint>) -> Result<(), Fault> {
-    let (Some(next), Some(signed)) = (p.key.find_next()?, signed) else { return Ok(()) };
+    let key = p.key.clone();
+    let next = off_thread(move || key.find_next()).await?;
+    let (Some(next), Some(signed)) = (next, signed) else { return Ok(()) };
     let Some(change) = p.store.find_key_change(next.verifier()).await? else { return Ok(()) };
     if change.index < signed.checkpoint().size && signed.verify(&change.old).is_ok() {
         // Crash before this line: the old key signs on, and the next publication comes here again.
-        p.key.turn()?;
+        let key = p.key.clone();
+        off_thread(move || key.turn()).await?;
         tracing::info!(entry = change.index, key = %change.new, "the log has a new key");
     }
     Ok(())

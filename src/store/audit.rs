@@ -13,6 +13,7 @@ mod derived;
 mod evidence;
 mod files;
 mod log;
+mod people;
 mod schema;
 mod signed;
 mod stray;
@@ -43,13 +44,16 @@ pub struct Finding {
     pub table: &'static str,
     /// The row's key.
     pub key: String,
-    /// What is wrong with it.
+    /// What is wrong with it, or worth saying.
     pub what: String,
+    /// Worth saying, and speaks against nobody.
+    pub remark: bool,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.table, self.key, self.what)
+        let remark = if self.remark { "(remark) " } else { "" };
+        write!(f, "{remark}{} {}: {}", self.table, self.key, self.what)
     }
 }
 
@@ -58,8 +62,10 @@ impl fmt::Display for Finding {
 pub struct Options {
     /// Read at most so many megabytes (10^6 bytes) a second; without it as fast as the disk and the cores allow.
     pub rate_mb_s: Option<f64>,
-    /// Begin anew, whatever an interrupted run has done.
-    pub fresh: bool,
+    /// Go on with the files where an interrupted run was.
+    pub resume: bool,
+    /// The guard file is not where it must be.
+    pub guard_missing: bool,
     /// Heads that others hold (the guard file, a witness), and earlier backups: the log must have had them.
     pub heads: Vec<KnownHead>,
 }
@@ -92,6 +98,8 @@ pub struct Outcome {
     pub resumed_at: u16,
     /// Findings, those of the interrupted run counted.
     pub findings: u64,
+    /// What is worth saying and speaks against nobody.
+    pub remarks: u64,
 }
 
 /// Audits the data directory. Each finding goes to `say` as it is found.
@@ -108,7 +116,7 @@ pub fn audit(
     let conn = open_reading(&dir.join("jijia.db"))?;
     let mut audit = Audit::new(&conn, dir, place, options, bar, say);
     let head = audit.database()?;
-    let files = files::check(&mut audit, dir, &head, options.fresh)?;
+    let files = files::check(&mut audit, dir, &head, options.resume)?;
     bar.finish_and_clear();
     Ok(Outcome {
         entries: head.size(),
@@ -118,6 +126,7 @@ pub fn audit(
         file_bytes: files.tally.bytes,
         resumed_at: files.resumed_at,
         findings: audit.findings.get() + files.found_before,
+        remarks: audit.remarks.get(),
     })
 }
 
@@ -170,6 +179,8 @@ struct Audit<'a> {
     bar: &'a ProgressBar,
     say: &'a mut dyn FnMut(&Finding),
     findings: Cell<u64>,
+    remarks: Cell<u64>,
+    guard_missing: bool,
 }
 
 /// A key that is missing or damaged shows in the checkpoints.
@@ -201,6 +212,8 @@ impl<'a> Audit<'a> {
             bar,
             say,
             findings: Cell::new(0),
+            remarks: Cell::new(0),
+            guard_missing: options.guard_missing,
         }
     }
 
@@ -211,6 +224,7 @@ impl<'a> Audit<'a> {
         let head = self.step("entry", log::check)?.unwrap_or_default();
         self.step("stray rows", stray::check)?;
         self.step("derived tables", derived::check)?;
+        self.step("people", people::check)?;
         self.conn.execute_batch("commit").map_err(store_error)?;
         Ok(head)
     }
@@ -231,9 +245,16 @@ impl<'a> Audit<'a> {
         }
     }
 
+    /// Says what is worth knowing and is no finding.
+    fn remark(&mut self, table: &'static str, key: impl fmt::Display, what: impl Into<String>) {
+        self.remarks.set(self.remarks.get() + 1);
+        let finding = Finding { table, key: key.to_string(), what: what.into(), remark: true };
+        self.bar.suspend(|| (self.say)(&finding));
+    }
+
     fn find(&mut self, table: &'static str, key: impl fmt::Display, what: impl Into<String>) {
         self.findings.set(self.findings.get() + 1);
-        let finding = Finding { table, key: key.to_string(), what: what.into() };
+        let finding = Finding { table, key: key.to_string(), what: what.into(), remark: false };
         self.bar.suspend(|| (self.say)(&finding));
     }
 }

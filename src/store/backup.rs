@@ -354,7 +354,9 @@ fn check_copy(conn: &Connection, dir: &Path, place: &Place, before: Option<&Mani
     let options = Options { heads: known.transpose()?.into_iter().collect(), ..Options::default() };
     let mut first = None;
     let mut say = |finding: &Finding| {
-        first.get_or_insert_with(|| finding.to_string());
+        if !finding.remark {
+            first.get_or_insert_with(|| finding.to_string());
+        }
     };
     let head = audit_database(conn, dir, place, &options, &ProgressBar::hidden(), &mut say)?;
     match first {

@@ -145,14 +145,10 @@ impl Store {
         Ok(rows.into_iter().map(row).collect())
     }
 
-    /// The folder of the bundles that can be fetched.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn bundle_folder(&self) -> Result<std::path::PathBuf> {
-        let folder = self.dir.join("bundles");
-        std::fs::create_dir_all(&folder)?;
-        Ok(folder)
+    /// The folder of the bundles that can be fetched; the first of them makes it.
+    #[must_use]
+    pub fn bundle_folder(&self) -> std::path::PathBuf {
+        self.dir.join("bundles")
     }
 }
 

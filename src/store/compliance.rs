@@ -90,6 +90,7 @@ impl Store {
             log_root: hex::encode(view.head.root),
             filter: filter.clone(),
             roster: roster.sha256.clone(),
+            roster_warning: roster.warning.clone(),
             sums: DutySums::of(&rows),
             rows,
         })

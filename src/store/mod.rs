@@ -18,6 +18,7 @@ mod overview;
 mod pace;
 pub mod people;
 mod photos;
+mod private;
 mod reports;
 mod sealed;
 mod sign_ins;
@@ -39,6 +40,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::evidence::entry::Kind;
 use crate::evidence::merkle::Hash;
 use decoder::Decoder;
 use tx::store_error;
@@ -91,6 +93,9 @@ pub enum Opener {
 pub struct Store {
     writer: Writer,
     readers: SqlitePool,
+    /// Who somebody is: connections of their own, so that no timeline or export keeps a request from its door.
+    account_readers: SqlitePool,
+    last_used: people::LastUsed,
     dir: Arc<Path>,
     clock: Clock,
     demo: bool,
@@ -131,6 +136,13 @@ impl Store {
             make_dir(&dir.join(part))
                 .map_err(|e| Error::Unavailable(format!("data directory {}: {e}", dir.display())))?;
         }
+        let opened = private::close_to_others(dir)?;
+        if opener == Opener::Service && opened > 1 {
+            tracing::warn!(
+                files = opened,
+                "the data directory was open to others; closed it (0700, files 0600)"
+            );
+        }
         let lock = (opener == Opener::Service).then(|| lock(dir)).transpose()?.map(Arc::new);
         let path = dir.join("jijia.db");
         let conn = writer::open_writing(&path)?;
@@ -142,11 +154,14 @@ impl Store {
             .pragma("cache_size", "-8000")
             .pragma("temp_store", "memory")
             .busy_timeout(std::time::Duration::from_secs(5));
-        let readers =
-            SqlitePoolOptions::new().max_connections(3).connect_with(options).await.map_err(read_error)?;
+        let pool = |connections| SqlitePoolOptions::new().max_connections(connections);
+        let account_readers = pool(2).connect_with(options.clone()).await.map_err(read_error)?;
+        let readers = pool(3).connect_with(options).await.map_err(read_error)?;
         Ok(Self {
             writer: Writer::start(conn)?,
             readers,
+            account_readers,
+            last_used: people::LastUsed::default(),
             dir: dir.into(),
             clock,
             demo,
@@ -204,14 +219,52 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn temporary_folder(&self) -> Result<tempfile::TempDir> {
-        Ok(tempfile::TempDir::new_in(self.dir.join("tmp"))?)
+    pub async fn temporary_folder(&self) -> Result<TemporaryFolder> {
+        let tmp = self.dir.join("tmp");
+        off_thread(move || Ok(TemporaryFolder(Some(tempfile::TempDir::new_in(tmp)?)))).await
     }
 
     /// Bytes free on the disk of the data directory; `None` where the system does not say.
+    pub async fn free_bytes(&self) -> Option<u64> {
+        let dir = self.dir.clone();
+        off_thread(move || Ok(fs4::available_space(&*dir)?)).await.ok()
+    }
+}
+
+/// A folder that is removed, off the threads that serve, when it is dropped.
+#[derive(Debug)]
+pub struct TemporaryFolder(Option<tempfile::TempDir>);
+
+impl TemporaryFolder {
+    /// Where it is.
     #[must_use]
-    pub fn free_bytes(&self) -> Option<u64> {
-        fs4::available_space(&self.dir).ok()
+    pub fn path(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new(""), tempfile::TempDir::path)
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        // Best effort: the service removes an old one at its start.
+        let folder = self.0.take();
+        later(move || drop(folder));
+    }
+}
+
+/// Runs what blocks, a call of the file system or long work, off the threads that serve. Once begun it runs to its end,
+/// even when the caller has gone.
+///
+/// # Errors
+/// Those of `work`; `Internal` if it panics.
+pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(e.to_string()))?
+}
+
+/// The same from a `drop`, which nobody waits for; at once where there is no runtime.
+fn later(work: impl FnOnce() + Send + 'static) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
     }
 }
 
@@ -251,6 +304,7 @@ fn migrate(conn: &Connection, clock: &Clock, path: &Path) -> Result<bool> {
     let simulated = matches!(clock, Clock::Simulated(_));
     if known == 0 && simulated {
         conn.execute_batch("insert into meta values ('demo', '1')").map_err(store_error)?;
+        tx::in_transaction(conn, |tx| tx.append(clock.now(), Kind::Demo, "", &[]).map(|_| ()))?;
     }
     let demo: bool = conn
         .query_row("select exists (select 1 from meta where key = 'demo')", [], |r| r.get(0))

@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use super::Store;
 use super::reports::Added;
 use super::sealed::check_hash;
 use super::uploads::Upload;
+use super::{Store, off_thread};
 use crate::error::{Error, Result};
 use crate::evidence::entry::Sealed;
 use crate::lake::Place;
@@ -100,21 +100,21 @@ impl Store {
                 self.add_report(NewReport { by: door.by.to_owned(), ..report }).await
             }
             Item::Photo(sha256) => {
-                let upload = self.whole(Sealed::Photo, &sha256, door.photos.max_bytes, &bytes).await?;
+                let upload = self.whole(Sealed::Photo, &sha256, door.photos.max_bytes, bytes).await?;
                 self.add_photo(upload, &sha256, door.photos, door.by.to_owned()).await
             }
             Item::Voice(sha256) => {
-                let upload = self.whole(Sealed::Voice, &sha256, voice::MAX_BYTES, &bytes).await?;
+                let upload = self.whole(Sealed::Voice, &sha256, voice::MAX_BYTES, bytes).await?;
                 self.add_voice(upload, &sha256, door.by.to_owned()).await
             }
         }
     }
 
     /// An upload that is there at once.
-    async fn whole(&self, kind: Sealed, sha256: &str, limit: u64, bytes: &[u8]) -> Result<Upload> {
+    async fn whole(&self, kind: Sealed, sha256: &str, limit: u64, bytes: Vec<u8>) -> Result<Upload> {
         let mut upload = self.resume_upload(kind, sha256, limit).await?;
-        upload.restart()?;
-        upload.write(bytes)?;
+        upload.restart().await?;
+        upload.write(bytes.into()).await?;
         Ok(upload)
     }
 
@@ -149,8 +149,7 @@ async fn next<A: Iterator<Item = Found> + Send + 'static>(
     left: &mut Option<A>,
 ) -> Result<Option<(A, Found)>> {
     let Some(mut archive) = left.take() else { return Ok(None) };
-    let step = move || archive.next().map(|found| (archive, found));
-    tokio::task::spawn_blocking(step).await.map_err(|e| Error::Internal(e.to_string()))
+    off_thread(move || Ok(archive.next().map(|found| (archive, found)))).await
 }
 
 /// An error of the item is its own; one of the store or the disk is everybody's.

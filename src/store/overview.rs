@@ -8,12 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::timeline::{DELIVERED, Span};
 use super::view::View;
 use super::{Store, read_error};
+use crate::casework::EvidenceLevel;
 use crate::clock::{BEIJING_MS, DAY_MS, beijing, from_ms};
 use crate::error::Result;
 use crate::evidence::overview::{
     ChannelNow, LOOK_BACK_DAYS, Newest, OutfallNow, Overview, RainNow, SectorDuty, StationNow, WindowToday,
 };
-use crate::evidence::timeline::{Filter, Gap, GapKind, Named, Row, Rules, Sighting};
+use crate::evidence::timeline::{After, Filter, Gap, GapKind, Named, Row, Rules, Sighting};
 use crate::lake::{Outfall, Place};
 use crate::patrol::ReportKind;
 use crate::patrol::duty::window_on;
@@ -24,8 +25,46 @@ use crate::water::rain::Weather;
 
 /// Rows of the feed.
 const FEED: u32 = 20;
-/// Sewage sightings looked at for the outfalls' state.
-const OUTFLOWS_MAX: u32 = 3000;
+/// Sewage sightings that are in memory at once while they are counted.
+const OUTFLOWS_AT_ONCE: u32 = 1000;
+
+/// What the sewage sightings of the look-back period say: all of them, none left out.
+#[derive(Default)]
+struct Outflows {
+    by_outfall: BTreeMap<String, OutflowCounts>,
+    /// Days on which an outflow was seen in dry weather, at a known outfall or not.
+    dry_days: BTreeSet<Date>,
+}
+
+#[derive(Default)]
+struct OutflowCounts {
+    sightings: u32,
+    level: Option<EvidenceLevel>,
+    dry_days: BTreeSet<Date>,
+    last: Option<Timestamp>,
+    last_dry: Option<Timestamp>,
+}
+
+impl Outflows {
+    fn add(&mut self, s: &Sighting) {
+        if s.withdrawn.is_some() {
+            return;
+        }
+        let (at, day, dry) = (s.observed_at, beijing(s.observed_at).date(), is_dry_flow(s));
+        if dry {
+            self.dry_days.insert(day);
+        }
+        let Some(outfall) = &s.outfall else { return };
+        let counts = self.by_outfall.entry(outfall.code.clone()).or_default();
+        counts.sightings += 1;
+        counts.level = counts.level.max(s.level);
+        counts.last = counts.last.max(Some(at));
+        if dry {
+            counts.dry_days.insert(day);
+            counts.last_dry = counts.last_dry.max(Some(at));
+        }
+    }
+}
 
 impl Store {
     /// The first page as of now.
@@ -37,9 +76,8 @@ impl Store {
         let (day_start, _) = day_of(view.cut_off);
         let look_back = day_start - SignedDuration::from_hours(24 * (i64::from(LOOK_BACK_DAYS) - 1));
         let feed = view.list_sightings(&Filter::default(), None, FEED).await?;
-        let outflows =
-            Filter { kind: Some(ReportKind::SewageOutflow), from: Some(look_back), ..Filter::default() };
-        let outflows = view.list_sightings(&outflows, None, OUTFLOWS_MAX).await?;
+        let outflows = view.count_outflows(look_back).await?;
+        let looks = view.last_looks(look_back).await?;
         Ok(Overview {
             place: place.name.clone(),
             place_notice: place.notice.clone(),
@@ -48,8 +86,8 @@ impl Store {
             log_size: view.head.size,
             windows: view.windows_today(roster).await?,
             stations: view.stations_now().await?,
-            outfalls: place.outfalls.iter().map(|o| outfall_now(o, &outflows)).collect(),
-            rain: view.rain_now(look_back, &outflows).await?,
+            outfalls: place.outfalls.iter().map(|o| outfall_now(o, &outflows, &looks)).collect(),
+            rain: view.rain_now(look_back, &outflows.dry_days).await?,
             gaps: view.open_gaps(day_start).await?,
             reports_today: view.count_reports_since(day_start).await?,
             feed,
@@ -123,8 +161,35 @@ impl View<'_> {
         Ok(self.place.stations.iter().map(station).collect())
     }
 
-    /// `outflows` are the sewage sightings since `look_back`.
-    async fn rain_now(&mut self, look_back: Timestamp, outflows: &[Sighting]) -> Result<RainNow> {
+    async fn count_outflows(&mut self, since: Timestamp) -> Result<Outflows> {
+        let filter = Filter { kind: Some(ReportKind::SewageOutflow), from: Some(since), ..Filter::default() };
+        let (mut counted, mut after) = (Outflows::default(), None);
+        loop {
+            let some = self.list_sightings(&filter, after, OUTFLOWS_AT_ONCE).await?;
+            some.iter().for_each(|s| counted.add(s));
+            let Some(last) = some.last().filter(|_| some.len() == OUTFLOWS_AT_ONCE as usize) else {
+                return Ok(counted);
+            };
+            after =
+                Some(After { observed_ms: last.observed_at.as_millisecond(), first_entry: last.first_entry });
+        }
+    }
+
+    /// The newest report of each outfall of any kind, 走过无异常 too, by its code.
+    async fn last_looks(&mut self, since: Timestamp) -> Result<BTreeMap<String, Timestamp>> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "select outfall, max(observed_ms) from sighting
+             where observed_ms >= $1 and outfall is not null and withdrawn = 0 group by outfall",
+        )
+        .bind(since.as_millisecond())
+        .fetch_all(&mut *self.tx)
+        .await
+        .map_err(read_error)?;
+        Ok(rows.into_iter().map(|(outfall, ms)| (outfall, from_ms(ms))).collect())
+    }
+
+    /// `seen_dry` are the days since `look_back` on which somebody saw an outflow in dry weather.
+    async fn rain_now(&mut self, look_back: Timestamp, seen_dry: &BTreeSet<Date>) -> Result<RainNow> {
         let (rules, now) = (self.rules, self.cut_off);
         // Noon of each day, and now: judged by the rule that judges sightings.
         let noons =
@@ -136,8 +201,7 @@ impl View<'_> {
         // flows on more dry days than there are.
         let at_noon = times.iter().zip(&judged).take(judged.len().saturating_sub(1));
         let noons = at_noon.filter(|(_, j)| j.weather == Weather::Dry).map(|(t, _)| beijing(*t).date());
-        let seen = outflows.iter().filter(|s| is_dry_flow(s)).map(|s| beijing(s.observed_at).date());
-        let dry_days: BTreeSet<Date> = noons.chain(seen).collect();
+        let dry_days: BTreeSet<Date> = noons.chain(seen_dry.iter().copied()).collect();
         let last_rain: Option<i64> = sqlx::query_scalar(
             "select max(o.t) from datastream d join observation o on o.ds = d.id
              where d.station = $1 and d.property = 'rain' and d.processing = 'raw' and o.v > 0 and o.t <= $2
@@ -189,29 +253,25 @@ fn day_of(now: Timestamp) -> (Timestamp, Timestamp) {
     (from_ms(start), from_ms(start + DAY_MS - 1))
 }
 
-/// An outflow that somebody saw in dry weather.
+/// An outflow that somebody saw in dry weather, where it was not withdrawn.
 fn is_dry_flow(s: &Sighting) -> bool {
-    s.weather == Weather::Dry && s.flow_seen && s.withdrawn.is_none()
+    s.weather == Weather::Dry && s.flow_seen
 }
 
 fn count(days: &BTreeSet<Date>) -> u32 {
     u32::try_from(days.len()).unwrap_or(u32::MAX)
 }
 
-fn outfall_now(o: &Outfall, outflows: &[Sighting]) -> OutfallNow {
-    let own = || {
-        let of =
-            |s: &&Sighting| s.outfall.as_ref().is_some_and(|n| n.code == o.code) && s.withdrawn.is_none();
-        outflows.iter().filter(of)
-    };
-    let dry = || own().filter(|s| is_dry_flow(s));
-    let days: BTreeSet<Date> = dry().map(|s| beijing(s.observed_at).date()).collect();
+fn outfall_now(o: &Outfall, outflows: &Outflows, looks: &BTreeMap<String, Timestamp>) -> OutfallNow {
+    let none = OutflowCounts::default();
+    let own = outflows.by_outfall.get(&o.code).unwrap_or(&none);
     OutfallNow {
         outfall: Named { code: o.code.clone(), name: o.name.clone() },
-        level: own().filter_map(|s| s.level).max(),
-        sightings: u32::try_from(own().count()).unwrap_or(u32::MAX),
-        dry_flow_days: count(&days),
-        last_outflow: own().map(|s| s.observed_at).max(),
-        last_dry_outflow: dry().map(|s| s.observed_at).max(),
+        level: own.level,
+        sightings: own.sightings,
+        dry_flow_days: count(&own.dry_days),
+        last_outflow: own.last,
+        last_dry_outflow: own.last_dry,
+        last_look: looks.get(&o.code).copied(),
     }
 }

@@ -10,7 +10,7 @@ use super::reports::Added;
 use super::sealed::{check_hash, known_file, seal};
 use super::tx::Tx;
 use super::uploads::Upload;
-use super::{Store, by_hash};
+use super::{Store, by_hash, off_thread};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Kind, Payload, Sealed};
 use crate::evidence::timeline::PhotoRef;
@@ -75,17 +75,17 @@ impl Store {
         let original = self.original_path(&hex);
         let preview = self.preview_path(&hex);
         let tmp = self.dir.join("tmp");
-        let bytes = upload.offset();
+        let (part, bytes) = upload.into_part();
         let seal = move || {
-            let photo = match check(&upload.read()?, &hex, &limits) {
+            let photo = match check(&part.read()?, &hex, &limits) {
                 Ok(photo) => photo,
-                Err(wrong) => return upload.discard().and(Err(wrong)),
+                Err(wrong) => return part.remove().and(Err(wrong)),
             };
             if let Some(copy) = &photo.preview {
                 seal_copy(copy, &tmp, &preview)?;
             }
-            upload.seal(&original)?;
-            Ok((upload, hex, photo))
+            part.seal(&original)?;
+            Ok((part, hex, photo))
         };
         // The claim is held until the entry stands: whoever comes next finds the photo known.
         let (_claim, hex, photo) = self.decode(seal).await?;
@@ -106,8 +106,8 @@ impl Store {
             let file = path.and_then(|path| File::open(path).ok());
             file.map(|file| taken(&mut BufReader::new(file))).unwrap_or_default()
         };
-        let all = move || paths.into_iter().map(read).collect();
-        tokio::task::spawn_blocking(all).await.map_err(|e| Error::Internal(e.to_string()))
+        let all = move || Ok(paths.into_iter().map(read).collect());
+        off_thread(all).await
     }
 
     /// Where the sealed original lies.

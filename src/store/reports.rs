@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Store;
-use super::tx::Tx;
+use super::tx::{Tx, receipt};
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Kind, Payload, Receipt, SHELL};
 use crate::evidence::merkle::Hash;
@@ -68,13 +68,8 @@ impl Store {
         .map_err(|e| Error::Unavailable(format!("the database does not answer ({e}); send it again")))?;
         let Some((index, received_ms, leaf, entry, sent)) = row else { return Ok(None) };
         check_same(id, sent.as_deref(), &Sha256::digest(body).into())?;
-        let receipt = Receipt {
-            id: id.to_string(),
-            index: index.unsigned_abs(),
-            leaf_hash: hex::encode(leaf),
-            received_at: crate::clock::from_ms(received_ms),
-            entry: String::from_utf8(entry).unwrap_or_default(),
-        };
+        let received_at = crate::clock::from_ms(received_ms);
+        let receipt = receipt(&id.to_string(), index.unsigned_abs(), leaf, received_at, entry)?;
         Ok(Some(Added { receipt, new: false }))
     }
 

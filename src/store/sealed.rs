@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::reports::Added;
-use super::tx::Tx;
+use super::tx::{Tx, receipt};
 use super::{Store, by_hash, read_error, sync_dir};
+use crate::clock::from_ms;
 use crate::error::{Error, Result};
 use crate::evidence::entry::Sealed;
 
@@ -77,7 +78,30 @@ impl Store {
         Ok(row.map(|(media_type, preview, erased)| SealedFile { media_type, preview, erased }))
     }
 
-    /// The first receipt of a file, if its bytes have come.
+    /// The first receipt of a file, if it is stored.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn find_stored_receipt(&self, kind: Sealed, sha256_hex: &str) -> Result<Option<Added>> {
+        let sql = match kind {
+            Sealed::Photo => {
+                "select e.idx, e.received_ms, e.leaf, e.body from photo p join entry e on e.idx = p.entry where p.sha256 = $1"
+            }
+            Sealed::Voice => {
+                "select e.idx, e.received_ms, e.leaf, e.body from voice v join entry e on e.idx = v.entry where v.sha256 = $1"
+            }
+        };
+        let row: Option<(i64, i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(sql)
+            .bind(hex::decode(sha256_hex).unwrap_or_default())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(read_error)?;
+        let Some((index, ms, leaf, body)) = row else { return Ok(None) };
+        let receipt = receipt(sha256_hex, index.unsigned_abs(), leaf, from_ms(ms), body)?;
+        Ok(Some(Added { receipt, new: false }))
+    }
+
+    /// The same for whoever brings the file: behind every write that was begun before, also one whose client has gone.
     ///
     /// # Errors
     /// As every write.

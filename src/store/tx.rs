@@ -183,7 +183,14 @@ impl<'c> Tx<'c> {
     }
 }
 
-fn receipt(id: &str, index: u64, leaf: Hash, received_at: Timestamp, body: Vec<u8>) -> Result<Receipt> {
+/// The receipt of the entry with these bytes.
+pub(super) fn receipt(
+    id: &str,
+    index: u64,
+    leaf: impl AsRef<[u8]>,
+    received_at: Timestamp,
+    body: Vec<u8>,
+) -> Result<Receipt> {
     let entry = String::from_utf8(body)
         .map_err(|_| Error::Internal(format!("entry {index} is not UTF-8; run `jijia audit`")))?;
     Ok(Receipt { id: id.to_owned(), index, leaf_hash: hex::encode(leaf), received_at, entry })

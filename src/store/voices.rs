@@ -1,11 +1,11 @@
 //! Voice notes (语音): gathered by `uploads`, sealed as photos are.
 
-use super::Store;
 use super::reports::Added;
 use super::sealed::{check_hash, known_file};
 use super::tx::Tx;
 use super::uploads::Upload;
-use crate::error::{Error, Result};
+use super::{Store, off_thread};
+use crate::error::Result;
 use crate::evidence::entry::{Kind, Payload, Sealed};
 use crate::patrol::voice::{self, Voice};
 
@@ -18,19 +18,18 @@ impl Store {
     pub async fn add_voice(&self, upload: Upload, sha256_hex: &str, by: String) -> Result<Added> {
         let upload = self.unless_erased(Sealed::Voice, sha256_hex, upload).await?;
         let (hex, path) = (sha256_hex.to_owned(), self.sealed_path(Sealed::Voice, sha256_hex));
-        let bytes = upload.offset();
+        let (part, bytes) = upload.into_part();
         let seal = move || {
-            let bytes = upload.read()?;
+            let bytes = part.read()?;
             let voice = match check_hash(&bytes, &hex).and_then(|()| voice::inspect(&bytes)) {
                 Ok(voice) => voice,
-                Err(wrong) => return upload.discard().and(Err(wrong)),
+                Err(wrong) => return part.remove().and(Err(wrong)),
             };
-            upload.seal(&path)?;
-            Ok::<_, Error>((upload, hex, voice))
+            part.seal(&path)?;
+            Ok((part, hex, voice))
         };
         // The claim is held until the entry stands: whoever comes next finds it known.
-        let (_claim, hex, voice) =
-            tokio::task::spawn_blocking(seal).await.map_err(|e| Error::Internal(e.to_string()))??;
+        let (_claim, hex, voice) = off_thread(seal).await?;
         // Crash here: the sealed file has no entry yet; the phone sends again and this line is reached again.
         let received_at = self.clock.now();
         self.writer.run(move |tx| add_voice(tx, &hex, bytes, voice, received_at, by)).await

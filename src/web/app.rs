@@ -17,6 +17,7 @@ use super::connections::ConnectionLimits;
 use super::documents::Documents;
 use super::gate::Gate;
 use super::problem::Failure;
+use super::roster::RosterCache;
 use crate::document::export::Office;
 use crate::error::{Error, Result};
 use crate::evidence::timeline::Rules;
@@ -26,7 +27,6 @@ use crate::mirror::influx::InfluxStatus;
 use crate::patrol::duty::Limits;
 use crate::patrol::photo;
 use crate::patrol::report::Arrival;
-use crate::patrol::roster::{self, Roster};
 use crate::publish::Publisher;
 use crate::store::Store;
 use crate::tls::server::Certificate;
@@ -53,6 +53,8 @@ pub struct App {
     pub bodies: BodyBudget,
     /// The documents that are being made.
     pub documents: Arc<Documents>,
+    /// The roster that was read last.
+    pub roster_cache: Arc<RosterCache>,
 }
 
 /// What the handlers need of the configuration.
@@ -97,17 +99,6 @@ pub struct Settings {
 }
 
 impl App {
-    /// The roster as it stands in the place's folder now.
-    ///
-    /// # Errors
-    /// `Invalid` with what has to be mended in it.
-    pub fn roster(&self) -> Result<Roster> {
-        self.settings
-            .place_dir
-            .as_deref()
-            .map_or_else(|| Ok(Roster::default()), |d| roster::load(d, &self.place))
-    }
-
     /// The circumstances of a submission that has just come.
     pub(super) fn arrival(&self, sent_at: Option<Timestamp>) -> Arrival<'_> {
         Arrival { received_at: self.store.clock().now(), sent_at, place: &self.place, locator: &self.locator }

@@ -77,10 +77,10 @@ async fn make(app: &App, actor: &Actor, uri: &Uri) -> Result<(Uuid, Bundle)> {
     actor.check_photos(photos)?;
     let (desk, keep) = (desk(app, actor.id.clone()), app.settings.keep_bundles);
     let work = async move {
-        bundle::remove_old(&desk.store, keep)?;
+        bundle::remove_old(&desk.store, keep).await?;
         let made = bundle::keep(&desk, &filter, photos).await?;
         // The new one counts, too.
-        bundle::remove_old(&desk.store, keep)?;
+        bundle::remove_old(&desk.store, keep).await?;
         Ok(made)
     };
     app.documents.make(&actor.id, work).await

@@ -73,6 +73,6 @@ pub(super) fn asked(query: Result<Query<DutyQuery>, QueryRejection>) -> Result<D
 /// What page, API and table show.
 pub(super) async fn compliance(app: &App, query: &DutyQuery) -> Result<Compliance> {
     let filter = query.filter(beijing(app.store.clock().now()).date())?;
-    let roster = app.roster()?;
+    let roster = app.roster().await;
     app.store.get_compliance(&filter, &app.place, &app.rules, (&roster, app.settings.duty)).await
 }

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::access::{Guard, guard};
 use super::app::App;
 use super::{
-    account, assets, bundles, compliance, dead_letters, field, health, join, log, observations, outbox,
-    page_routes, people, photos, reports, sessions, sign_ins, timeline, trust, voices, watermark,
+    account, assets, bundles, compliance, dead_letters, description, field, health, join, log, observations,
+    outbox, page_routes, people, photos, reports, sessions, sign_ins, timeline, trust, voices, watermark,
 };
 use crate::people::Reach::{All, No, Own, Unit};
 use crate::people::{Reach, Rule};
@@ -100,7 +100,9 @@ pub(super) fn doors(app: App) -> Built {
     }
     let (quick, api) = doors.quick.split_for_parts();
     let (slow, slow_api) = doors.slow.split_for_parts();
-    Built { quick, slow, api: api.merge_from(slow_api), table: doors.table }
+    let mut api = api.merge_from(slow_api);
+    description::complete(&mut api, &doors.table);
+    Built { quick, slow, api, table: doors.table }
 }
 
 fn pages(doors: Doors) -> Doors {

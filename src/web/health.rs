@@ -36,7 +36,7 @@ pub(super) async fn readyz(State(app): State<App>, headers: HeaderMap) -> Respon
         "wrong": wrong,
         "warnings": warnings.into_iter().map(|w| w.words).collect::<Vec<_>>(),
         "demo": app.store.is_demo(),
-        "free_bytes": app.store.free_bytes(),
+        "free_bytes": app.store.free_bytes().await,
         "mqtt": app.settings.mqtt.as_ref().map(|m| m.to_json()),
         "influx": app.settings.influx.as_ref().map(|i| format!("{:?}", i.get().phase)),
     });

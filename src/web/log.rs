@@ -63,7 +63,7 @@ pub(super) struct KeyBody {
 #[utoipa::path(get, path = "/api/v1/log/key", tag = "log",
     responses((status = 200, body = KeyBody), (status = 503, body = Problem)))]
 pub(super) async fn get_key(State(app): State<App>) -> Result<Response, Failure> {
-    let key = app.publisher.verifier()?;
+    let key = app.publisher.verifier().await?;
     let body = KeyBody { origin: key.name().to_owned(), key: key.to_string() };
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
 }

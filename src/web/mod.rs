@@ -9,6 +9,7 @@ mod bundles;
 mod compliance;
 mod connections;
 mod dead_letters;
+mod description;
 mod documents;
 mod doors;
 pub mod field;
@@ -28,6 +29,7 @@ mod photos;
 mod problem;
 mod prove;
 mod reports;
+mod roster;
 mod sealed;
 mod sessions;
 mod sign_ins;
@@ -58,6 +60,7 @@ pub use documents::Documents;
 pub use doors::Door;
 pub use gate::Gate;
 pub use people::LINK_LIFETIME;
+pub use roster::RosterCache;
 pub use trust::send_on;
 
 /// The API's description.

@@ -16,7 +16,7 @@ use super::problem::{Failure, Problem};
 use crate::error::{Error, Result};
 use crate::evidence::entry::Receipt;
 use crate::patrol::outbox::{Limits, MEMBERS_MAX, Outbox};
-use crate::store::{Door, Taken};
+use crate::store::{Door, Taken, off_thread};
 
 /// What became of an archive.
 #[derive(Serialize, ToSchema)]
@@ -77,7 +77,7 @@ pub(super) async fn add_outbox(
     body: Body,
 ) -> Result<Response, Failure> {
     let mut pieces = body.into_data_stream();
-    let folder = app.store.temporary_folder()?;
+    let folder = app.store.temporary_folder().await?;
     let file = folder.path().join("outbox.zip");
     receive(&app, &headers, &mut pieces, &file).await?;
     let limits = Limits {
@@ -86,8 +86,7 @@ pub(super) async fn add_outbox(
         max_body: app.settings.max_body_bytes as u64,
         max_photo: app.settings.photos.max_bytes,
     };
-    let open = move || Outbox::open(&file, limits);
-    let outbox = tokio::task::spawn_blocking(open).await.map_err(|e| Error::Internal(e.to_string()))??;
+    let outbox = off_thread(move || Outbox::open(&file, limits)).await?;
     let door = Door { place: &app.place, locator: &app.locator, photos: app.settings.photos, by: &actor.id };
     let taken = app.store.take_archive(outbox, door).await?;
     let items: Vec<OutboxItem> = taken.into_iter().map(OutboxItem::of).collect();

@@ -126,9 +126,7 @@ pub(super) async fn overview(
 }
 
 async fn overview_html(app: &App, lang: Lang) -> Result<String, Error> {
-    // A slip in the roster is one of the warnings; it must not hide the rest of the page.
-    let roster = app.roster().unwrap_or_default();
-    let view = app.store.get_overview(&app.place, &app.rules, &roster).await?;
+    let view = app.store.get_overview(&app.place, &app.rules, &*app.roster().await).await?;
     let canvas = Canvas { id: "lake", width: 820, height: 500 };
     let map_svg = map(&app.place, &overview_marks(&view), canvas);
     pages::overview::overview(&view, &map_svg, &warnings::list(app).await?, lang)

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::error::Error;
 
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The body of every error answer, `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]

@@ -57,7 +57,7 @@ pub(super) async fn take(
     let known = app.store.find_sealed_receipt(kind, sha256).await?;
     match (&piece, known) {
         (Some(_), Some(known)) => {
-            upload.discard()?;
+            upload.discard().await?;
             return Ok(receipt(known, location));
         }
         (Some(piece), None) if piece.offset != upload.offset() => {
@@ -65,7 +65,7 @@ pub(super) async fn take(
         }
         (Some(_), None) => {}
         (None, known) => {
-            upload.restart()?;
+            upload.restart().await?;
             // A part of what is sealed already is of no use to anybody.
             upload.keep_part(known.is_none());
         }
@@ -122,7 +122,7 @@ async fn gather(
     let length = piece.map_or(u64::MAX, |p| p.length);
     while let Some(bytes) = timeout(idle, pieces.next()).await.map_err(|_| stopped(kind, idle))? {
         let bytes = bytes.map_err(|_| Error::invalid(kind.as_str(), "broke off; go on with it"))?;
-        let written = match upload.write(&bytes) {
+        let written = match upload.write(bytes).await {
             Ok(()) if upload.offset() > length => {
                 Err(Error::invalid(LENGTH.as_str(), format!("says {length} bytes, and more came")))
             }
@@ -131,7 +131,7 @@ async fn gather(
         match written {
             Ok(()) => {}
             Err(wrong @ (Error::TooLarge { .. } | Error::Invalid { .. })) => {
-                return upload.discard().and(Err(wrong));
+                return upload.discard().await.and(Err(wrong));
             }
             Err(error) => return Err(error),
         }
@@ -151,7 +151,7 @@ pub(super) async fn look(app: &App, kind: Sealed, sha256: &str) -> Result<Respon
         Some(file) if file.erased => Err(erased(kind, sha256).into()),
         Some(_) => Ok([(COMPLETE, "?1".to_owned()), no_store].into_response()),
         None => {
-            let offset = app.store.upload_offset(kind, sha256).await?.to_string();
+            let offset = app.store.upload_offset(sha256).await?.to_string();
             let headers = [(OFFSET, offset), (COMPLETE, "?0".to_owned()), no_store];
             Ok((StatusCode::NO_CONTENT, headers).into_response())
         }
@@ -162,7 +162,7 @@ pub(super) async fn look(app: &App, kind: Sealed, sha256: &str) -> Result<Respon
 pub(super) async fn first_receipt(app: &App, kind: Sealed, sha256: &str) -> Result<Response, Failure> {
     let missing = || has_not_come(kind, sha256);
     check_sha256(sha256).map_err(|_| missing())?;
-    let known = app.store.find_sealed_receipt(kind, sha256).await?.ok_or_else(missing)?;
+    let known = app.store.find_stored_receipt(kind, sha256).await?.ok_or_else(missing)?;
     Ok(receipt(known, address(kind, sha256)))
 }
 

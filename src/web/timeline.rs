@@ -112,7 +112,7 @@ pub(super) async fn export_timeline(
     let (context, by) = (app.clone(), actor.id.clone());
     let work = async move {
         let App { store, place, rules, settings, .. } = context;
-        let folder = store.temporary_folder()?;
+        let folder = store.temporary_folder().await?;
         let file = folder.path().join(format!("timeline.{}", format.word()));
         let receipt = export(&store, &place, &rules, &settings.office, &filter, file.clone(), by).await?;
         Ok((receipt, tokio::fs::read(&file).await?))

@@ -37,6 +37,14 @@ fn stranger(method: &Method, headers: &HeaderMap, open: bool) -> Option<String> 
     if let Some(host) = host.filter(|h| open && !is_loopback(h)) {
         return Some(format!("Host `{host}` is not this service; allowed: 127.0.0.1, [::1] or localhost"));
     }
+    // A proxy on this machine passes on what others ask.
+    let passed_on =
+        ["forwarded", "via", "x-forwarded-for", "x-real-ip"].iter().find(|h| headers.contains_key(**h));
+    if let Some(header) = passed_on.filter(|_| open) {
+        return Some(format!(
+            "a demo is for this machine alone, and `{header}` says that somebody else asks"
+        ));
+    }
     if method.is_safe() {
         return None;
     }
@@ -92,6 +100,9 @@ mod tests {
         assert!(post(&[("origin", "http://127.0.0.1:9090")]), "another service of this host");
         assert!(post(&[("origin", "null")]));
         assert!(post(&[("sec-fetch-site", "cross-site")]));
+        for header in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+            assert!(refused(&Method::GET, &[here, (header, "10.0.0.9")]), "an open service behind a proxy");
+        }
         assert!(!refused(&Method::GET, &[here, ("sec-fetch-site", "cross-site")]), "a link may lead here");
         let name = [("host", "jijia.example"), ("origin", "https://jijia.example")];
         let headers = name.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();

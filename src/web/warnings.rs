@@ -47,8 +47,8 @@ pub(super) async fn list(app: &App) -> Result<Vec<Warning>> {
         let words = "mqtt: the broker refuses the subscription; see its access rules";
         all.push(warning(words.into(), "MQTT 服务器拒绝订阅，收不到监测数据：请检查其访问规则"));
     }
-    all.extend(app.roster().err().map(|e| {
-        warning(format!("roster: nobody is on duty by it: {e}"), format!("值班表有误，暂不采用：{e}"))
+    all.extend(app.roster().await.warning.as_ref().map(|why| {
+        warning(format!("roster: duty is judged without it: {why}"), format!("值班表有误，暂不采用：{why}"))
     }));
     all.extend(cut(app.store.count_cut_dead_letters().await?));
     all.extend(app.settings.influx.as_ref().and_then(|i| mirror(i.get().phase)));
@@ -105,7 +105,7 @@ fn mirror(phase: Phase) -> Option<Warning> {
 /// `Internal` if the database cannot be read.
 pub async fn of_store(store: &Store, low_space_bytes: u64) -> Result<Vec<Warning>> {
     let mut all = Vec::new();
-    if let Some(free) = store.free_bytes().filter(|free| *free < low_space_bytes) {
+    if let Some(free) = store.free_bytes().await.filter(|free| *free < low_space_bytes) {
         let mb = free / 1_000_000;
         let zh = format!("磁盘空间不足：仅剩 {mb} MB，写满后无法接收上报");
         all.push(warning(format!("disk: {mb} MB free"), zh));

@@ -11,13 +11,13 @@ use crate::serve::{Serve, over, serve};
 use crate::service::{id, jpeg, report};
 
 /// A disk of 32 MiB in a mount namespace of its own: whoever runs the test may do that, and it goes with its keeper.
-struct Disk {
+pub struct Disk {
     keeper: Child,
     folder: PathBuf,
 }
 
 impl Disk {
-    fn mount(folder: &Path) -> Self {
+    pub fn mount(folder: &Path) -> Self {
         let script = "mount -t tmpfs -o size=32m jijia \"$0\" && echo mounted && exec cat";
         let mut keeper = Command::new("unshare")
             .args(["--map-root-user", "--mount", "sh", "-c", script])
@@ -38,7 +38,7 @@ impl Disk {
         Path::new(&root).join(self.folder.strip_prefix("/").unwrap())
     }
 
-    fn serve(&self) -> Serve {
+    pub fn serve(&self) -> Serve {
         let mut inside = Command::new("nsenter");
         inside.args([
             "--user",
@@ -50,6 +50,12 @@ impl Disk {
         let here = std::env::current_dir().unwrap();
         inside.arg(format!("--wdns={}", here.display()));
         Serve::run(&mut over(inside, &serve(&self.folder)))
+    }
+
+    /// What lies in `data`, on this disk.
+    pub fn copy_from(&self, data: &Path) {
+        let copied = Command::new("cp").arg("-r").arg(data.join(".")).arg(self.seen()).status().unwrap();
+        assert!(copied.success());
     }
 
     /// Fills it to the last byte.
@@ -74,7 +80,7 @@ impl Drop for Disk {
 
 /// What a service has acknowledged.
 #[derive(Default)]
-struct Acknowledged {
+pub struct Acknowledged {
     reports: Vec<(u32, Leaf)>,
     photos: Vec<(u32, Leaf)>,
 }
@@ -94,6 +100,21 @@ impl Acknowledged {
             taken += 1;
         }
         taken
+    }
+
+    /// Fills the disk, and uses up what room there is inside the files, until nothing is taken; how many were refused.
+    pub fn use_up(&mut self, disk: &Disk, serve: &Serve, first: u32) -> usize {
+        disk.fill();
+        let (mut refused, mut in_a_row) = (0, 0);
+        for n in (first..).take(5000) {
+            let taken = self.submit(serve, n);
+            in_a_row = if taken == 0 { in_a_row + 1 } else { 0 };
+            refused += 2 - taken;
+            if in_a_row == 10 {
+                return refused;
+            }
+        }
+        panic!("the disk is full, and everything is taken");
     }
 
     /// On a copy, since SQLite would look for what lies under /proc/PID/root in the test's own files. The service
@@ -126,18 +147,7 @@ fn a_full_disk_is_said_reads_go_on_and_room_that_comes_back_is_used() {
     let mut refused = 0;
     let rounds = super::size(5, 50) as u32;
     for round in 1..=rounds {
-        disk.fill();
-        // What room there is inside the files is used up first; then every one is refused.
-        let mut in_a_row = 0;
-        for n in (round * 10_000..).take(5000) {
-            let taken = acknowledged.submit(&serve, n);
-            in_a_row = if taken == 0 { in_a_row + 1 } else { 0 };
-            refused += 2 - taken;
-            if in_a_row == 10 {
-                break;
-            }
-        }
-        assert_eq!(in_a_row, 10, "the disk is full, and everything is taken");
+        refused += acknowledged.use_up(&disk, &serve, round * 10_000);
         if round == 1 {
             // Also after a new start.
             drop(serve);

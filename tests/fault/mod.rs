@@ -13,6 +13,7 @@ mod inject;
 mod kill;
 mod photo;
 mod power;
+mod reads;
 mod sync;
 mod trace;
 

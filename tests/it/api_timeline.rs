@@ -173,7 +173,7 @@ async fn head_rows_and_counts_are_of_one_moment_while_reports_come_in() {
         let page = app.store.list_timeline(&filter, None, 200, &app.place, &app.rules).await.unwrap();
         let shown = page.rows.iter().filter(|r| matches!(r, Row::Sighting(_))).count();
         assert_eq!(shown as u64, page.log_size - before);
-        let first = app.store.get_overview(&app.place, &app.rules, &app.roster().unwrap()).await.unwrap();
+        let first = app.store.get_overview(&app.place, &app.rules, &*app.roster().await).await.unwrap();
         assert_eq!(
             u64::from(first.outfalls.iter().map(|o| o.sightings).sum::<u32>()),
             first.log_size - before

@@ -206,7 +206,7 @@ async fn those_who_may_not_see_originals_know_of_it_and_do_not_hear_it() {
         .resume_upload(jijia::evidence::entry::Sealed::Voice, &sha256_of(&spoken), 100_000)
         .await
         .unwrap();
-    upload.write(&spoken).unwrap();
+    upload.write(spoken.clone().into()).await.unwrap();
     service.app.store.add_voice(upload, &sha256_of(&spoken), "test".into()).await.unwrap();
     let before = service.log_size().await;
     for (role, hears) in [(Role::Viewer, false), (Role::Supervisor, true), (Role::Liaison, true)] {

@@ -11,7 +11,7 @@ use jijia::water::observation::{DeadLetter, NewBatch, NewObservation, Processing
 use serde_json::{Value, json};
 
 use crate::cli::jijia;
-use crate::service::{Service, id, jpeg, report, sha256_of, voice, with};
+use crate::service::{Service, guard_of, id, jpeg, report, sha256_of, voice, with};
 
 /// The place after an outfall was moved a little: another hash, other results.
 pub fn second_place() -> Place {
@@ -250,8 +250,8 @@ async fn the_command_says_it_and_goes_on_where_it_was() {
     }
     let paths: Vec<PathBuf> = photos.iter().map(|p| service.app.store.original_path(&sha256_of(p))).collect();
     let run = |args: &[&str]| {
-        let out =
-            jijia(&[&["--data", dir.path().to_str().unwrap(), "audit"], args].concat()).output().unwrap();
+        let mut out = jijia(&[&["--data", dir.path().to_str().unwrap(), "audit"], args].concat());
+        let out = out.env("JIJIA_LOG_GUARD_FILE", guard_of(dir.path())).output().unwrap();
         (out.status.code().unwrap(), String::from_utf8(out.stdout).unwrap())
     };
     let (code, said) = run(&[]);
@@ -265,12 +265,13 @@ async fn the_command_says_it_and_goes_on_where_it_was() {
     let (flipped, there) = (low.clone().next().unwrap(), low.count());
     let good = std::fs::read(flipped).unwrap();
     std::fs::write(flipped, b"other").unwrap();
-    let (code, said) = run(&[]);
+    let (code, said) = run(&["--resume"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("folder 80") && said.contains("1 finding(s)"), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.contains("before folder 80") && last.contains("1 finding(s)"), "{said}");
     assert!(said.contains(&format!("{} photos", 9 + 30 - there)), "{said}");
     assert!(!dir.path().join("audit.state").exists(), "done is done");
-    let (code, said) = run(&["--fresh", "--rate-mb-s", "50"]);
+    let (code, said) = run(&["--rate-mb-s", "50"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.starts_with("photo ") && said.contains("has the hash"), "{said}");
     std::fs::write(flipped, good).unwrap();

@@ -133,7 +133,7 @@ fn the_check_of_the_configuration_reads_the_roster() {
     let good = check("[[rule]]\npersons = [\"p-01\"]\n");
     assert!(good.0 == Some(0) && good.1.contains("good"), "{good:?}");
     let bad = check("[[rule]]\npersons = [\"p-01\"]\nsectors = [\"JJH-AD-99\"]\n");
-    assert!(bad.0 == Some(1) && bad.1.starts_with("roster.toml: [[rule]] 1: sectors: "), "{bad:?}");
+    assert!(bad.0 == Some(1) && bad.1.starts_with("roster.toml: [[rule]] 1, line 1: sectors: "), "{bad:?}");
 }
 
 async fn seen_sector(service: &Service, n: u32) -> String {
@@ -210,8 +210,20 @@ async fn the_roster_names_who_was_on_duty_and_an_excuse_excuses_at_once() {
 
     // A slip in it is said, and takes nothing else away.
     std::fs::write(folder.path().join("roster.toml"), "[[rule]]\npersons = []\n").unwrap();
-    service.get(&format!("/api/v1/compliance?{days}")).await.problem(422, "roster.toml");
-    assert!(service.get("/").await.text().contains("值班表有误"));
+    let slip = "roster.toml: [[rule]] 1, line 1: persons is empty";
+    for (api, field) in [
+        (format!("/api/v1/compliance?{days}"), "roster_warning"),
+        ("/api/v1/field".to_owned(), "roster_warning"),
+    ] {
+        let said = service.get(&api).await.json();
+        assert!(said[field].as_str().unwrap().starts_with(slip), "{api}: {said}");
+    }
+    let judged = service.get(&format!("/api/v1/compliance?{days}")).await.json();
+    assert_eq!((&judged["roster"], &judged["sums"]["excused"]), (&Value::Null, &json!(0)));
+    for shown in ["/".to_owned(), format!("/patrols?{days}"), format!("/api/v1/compliance.csv?{days}")] {
+        let answer = service.get(&shown).await;
+        assert!(answer.text().contains("值班表有误") && answer.text().contains(slip), "{shown}");
+    }
     let warnings = service.get("/readyz").await.json()["warnings"].to_string();
     assert!(warnings.contains("roster: ") && warnings.contains("persons is empty"), "{warnings}");
     service.stop().await;

@@ -266,19 +266,19 @@ async fn a_change_of_the_key_that_was_cut_off_is_finished_by_whoever_signs_next(
     let (log, ..) = tampered_with(5, 0).await;
     let publisher = Publisher::open(log.store().await, &config()).await.unwrap();
     let (key, next) = (log.dir().join("log.key"), log.dir().join("log.key.next"));
-    let old = publisher.verifier().unwrap();
+    let old = publisher.verifier().await.unwrap();
     let old_text = std::fs::read(&key).unwrap();
     let new = publisher.rotate_key().await.unwrap();
-    assert_eq!((publisher.verifier().unwrap(), next.exists()), (new.clone(), false));
+    assert_eq!((publisher.verifier().await.unwrap(), next.exists()), (new.clone(), false));
 
     // Cut off before the new key took the old one's place: nothing is left to sign, and it takes it.
     std::fs::rename(&key, &next).unwrap();
     std::fs::write(&key, old_text).unwrap();
     restrict(&key);
     let publisher = Publisher::open(log.store().await, &config()).await.unwrap();
-    assert_eq!(publisher.verifier().unwrap(), old);
+    assert_eq!(publisher.verifier().await.unwrap(), old);
     publisher.publish().await.unwrap().verify(&old).unwrap();
-    assert_eq!(publisher.verifier().unwrap(), new);
+    assert_eq!(publisher.verifier().await.unwrap(), new);
 
     // Cut off before its entry was signed: the next key waits for it, and is not made twice.
     let third = SignerKey::generate(old.name(), Kind::Ed25519).unwrap();
@@ -286,7 +286,7 @@ async fn a_change_of_the_key_that_was_cut_off_is_finished_by_whoever_signs_next(
     restrict(&next);
     let store = log.store().await;
     publisher.publish().await.unwrap();
-    assert_eq!(publisher.verifier().unwrap(), new, "nobody has heard of the third");
+    assert_eq!(publisher.verifier().await.unwrap(), new, "nobody has heard of the third");
     store.add_key(&new, third.verifier()).await.unwrap();
     assert_eq!(publisher.rotate_key().await.unwrap(), *third.verifier());
     let size = store.log_head().await.unwrap().size;

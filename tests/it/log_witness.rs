@@ -163,7 +163,8 @@ fn the_services_checkpoints_are_cosigned_and_a_witness_that_is_away_delays_nothi
         ["--data", data.to_str().unwrap(), "--config", &config, "timeline", "-o", bundle.to_str().unwrap()];
     let out = jijia(&args).env("JIJIA_LOG_GUARD_FILE", guard_of(&data)).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let out = jijia(&["verify", bundle.to_str().unwrap()]).output().unwrap();
+    let args = ["verify", bundle.to_str().unwrap(), "--key", key.as_str()];
+    let out = jijia(&args).output().unwrap();
     let said = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{said}{}", String::from_utf8_lossy(&out.stderr));
     assert!(said.contains("witness.example/w1"), "{said}");
@@ -298,8 +299,13 @@ async fn a_log_that_forked_is_found_by_its_witness() {
     back_up(&log.dir(), &backup);
     // A copy of everything, the guard included: nothing on this machine can tell the two apart.
     let twin = restored(&log, &backup);
-    let key =
-        Publisher::open(store.clone(), &log_guard::config()).await.unwrap().verifier().unwrap().to_string();
+    let key = Publisher::open(store.clone(), &log_guard::config())
+        .await
+        .unwrap()
+        .verifier()
+        .await
+        .unwrap()
+        .to_string();
     let witness = Witness::start(folder.path(), "127.0.0.1:0", &[&key]);
     let config = config::Witness {
         name: "w1".into(),

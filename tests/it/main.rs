@@ -3,6 +3,7 @@
 
 mod account;
 mod acme;
+mod advisories;
 mod api_again;
 mod api_corrections;
 mod api_description;

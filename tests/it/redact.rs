@@ -120,7 +120,7 @@ async fn an_erased_photo_is_gone_and_does_not_come_back() {
     // Also by a way that does not ask first: nothing of its bytes stays.
     let store = &service.app.store;
     let mut upload = store.resume_upload(Sealed::Photo, &hash, photo.len() as u64).await.unwrap();
-    upload.write(&photo).unwrap();
+    upload.write(photo.clone().into()).await.unwrap();
     store.add_photo(upload, &hash, service.app.settings.photos, "test".into()).await.unwrap_err();
     assert_eq!(std::fs::read_dir(dir.path().join("uploads")).unwrap().count(), 0);
     assert_eq!(files_under(dir.path()).len(), 2, "original and copy of the other one");

@@ -135,6 +135,17 @@ impl Client {
         answer(line)
     }
 
+    /// The same for any method: the answer to HEAD has no body.
+    pub fn ask(self, request: &[u8]) -> Option<Answer> {
+        if !request.starts_with(b"HEAD ") {
+            return self.send(request);
+        }
+        let (mut line, mut received) = (self.connect().ok()?, Vec::new());
+        line.write_all(request).ok()?;
+        line.read_to_end(&mut received).ok()?;
+        Answer::head(&received)
+    }
+
     pub fn post_report(self, body: &[u8]) -> Option<Answer> {
         self.send(&post_report(body))
     }

@@ -76,6 +76,7 @@ impl Service {
             gate: Arc::default(),
             bodies: web::BodyBudget::default(),
             documents: Arc::default(),
+            roster_cache: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -181,7 +182,7 @@ impl Answer {
     }
 
     /// Of one that has a head alone, or whose length is looked at elsewhere.
-    fn head(bytes: &[u8]) -> Option<Self> {
+    pub fn head(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.split("\r\n");

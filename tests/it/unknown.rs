@@ -145,7 +145,7 @@ async fn no_outfall_flows_on_more_dry_days_than_there_are() {
         service.post("/api/v1/reports", &with(report(n), "/observed_at", seen)).await.created();
     }
     let app = &service.app;
-    let first = app.store.get_overview(&app.place, &app.rules, &app.roster().unwrap()).await.unwrap();
+    let first = app.store.get_overview(&app.place, &app.rules, &*app.roster().await).await.unwrap();
     let flow = first.outfalls.iter().map(|o| o.dry_flow_days).max();
     let noon_has_passed = first.cut_off >= at(0, 12);
     assert_eq!((flow, first.rain.dry_days), (Some(2), 2 + u32::from(noon_has_passed)));

@@ -1,11 +1,11 @@
 //! What a timeline was made from: entries, payloads and observations, as lines in files of a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde::Deserialize;
+use tokio::fs::File;
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 
 use super::pack::Part;
 use crate::error::{Error, Result};
@@ -49,11 +49,11 @@ pub(super) async fn collect(
     indexes.retain(|index| *index < timeline.log_size || documents.contains(index));
     let indexes: Vec<u64> = indexes.into_iter().collect();
     let photos = write_entries(store, &indexes, folder).await?;
-    let mut out = BufWriter::new(File::create(folder.join(READINGS))?);
+    let mut out = BufWriter::new(File::create(folder.join(READINGS)).await?);
     for (entry, places) in readings.iter().filter(|(entry, _)| indexes.binary_search(entry).is_ok()) {
         write_readings(store, *entry, places, &mut out).await?;
     }
-    out.flush()?;
+    out.flush().await?;
     Ok(Collected { indexes, photos })
 }
 
@@ -96,8 +96,8 @@ enum Kind {
 }
 
 async fn write_entries(store: &Store, indexes: &[u64], folder: &Path) -> Result<BTreeMap<String, String>> {
-    let mut entries = BufWriter::new(File::create(folder.join(ENTRIES))?);
-    let mut payloads = BufWriter::new(File::create(folder.join(PAYLOADS))?);
+    let mut entries = BufWriter::new(File::create(folder.join(ENTRIES)).await?);
+    let mut payloads = BufWriter::new(File::create(folder.join(PAYLOADS)).await?);
     let mut photos = BTreeMap::new();
     for chunk in indexes.chunks(CHUNK) {
         for (index, body) in chunk.iter().zip(store.list_bodies(chunk).await?) {
@@ -111,15 +111,16 @@ async fn write_entries(store: &Store, indexes: &[u64], folder: &Path) -> Result<
                 }
                 _ => {}
             }
-            entries.write_all(&body)?;
-            entries.write_all(b"\n")?;
+            entries.write_all(&body).await?;
+            entries.write_all(b"\n").await?;
         }
         for p in store.list_payloads(chunk).await? {
-            payloads.write_all(&line(&PayloadLine::new(p.entry, &p.name, &p.salt, p.body))?)?;
+            let line = line(&PayloadLine::new(p.entry, &p.name, &p.salt, p.body))?;
+            payloads.write_all(&line).await?;
         }
     }
-    entries.flush()?;
-    payloads.flush()?;
+    entries.flush().await?;
+    payloads.flush().await?;
     Ok(photos.into_values().collect())
 }
 
@@ -128,7 +129,7 @@ async fn write_readings(
     store: &Store,
     entry: u64,
     places: &BTreeSet<u64>,
-    out: &mut impl Write,
+    out: &mut (impl AsyncWrite + Unpin),
 ) -> Result<()> {
     let damaged =
         |what: &str| Error::Internal(format!("the batch of entry {entry} {what}; run `jijia audit`"));
@@ -156,7 +157,8 @@ async fn write_readings(
         let row =
             usize::try_from(*pos).ok().and_then(|p| rows.get(p)).ok_or_else(|| damaged("lacks rows"))?;
         let path = inclusion(*pos, count, stored.read())?;
-        out.write_all(&line(&ReadingLine::new(entry, *pos, row.clone(), &path)?)?)?;
+        let line = line(&ReadingLine::new(entry, *pos, row.clone(), &path)?)?;
+        out.write_all(&line).await?;
     }
     Ok(())
 }

@@ -144,6 +144,7 @@ mod tests {
             dry_flow_days,
             last_outflow,
             last_dry_outflow,
+            last_look: None,
         }
     }
 

@@ -7,11 +7,12 @@ use crate::clock::beijing_minute;
 use crate::evidence::bundle::Photos;
 
 impl Verdict {
-    /// 0 good, 1 broken, 2 not a bundle.
+    /// 0 good by a key that was given, 1 broken, 2 not a bundle, 3 good by no key but its own: anybody can make such a one.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Good(_) => 0,
+            Self::Good(proved) if proved.key_given => 0,
+            Self::Good(_) => 3,
             Self::Broken(..) => 1,
             Self::NotABundle => 2,
         }
@@ -39,7 +40,13 @@ fn good(p: &Proved) -> String {
     let mut lines = content(p);
     lines.extend(proof(p));
     lines.push(("未证 [truth]", "所记内容是否属实；所选条目是否齐全（可与日志核对）".to_owned()));
-    lines.push(("结论 [good]", "证据包完好，每个字节都符合格式或有证明。".to_owned()));
+    lines.push(match p.key_given {
+        true => ("结论 [good]", "证据包完好，每个字节都符合格式或有证明。".to_owned()),
+        false => (
+            "结论 [unknown-key]",
+            "证据包自身一致，但只由包里自带的密钥担保，任何人都能做出这样的包：请用 --key 给出另行取得的密钥再核。".to_owned(),
+        ),
+    });
     lines.iter().fold(String::new(), |mut text, (code, words)| {
         let _ = writeln!(text, "{code} {words}");
         text

@@ -90,9 +90,23 @@ fn no_file_is_no_roster_and_another_byte_another_hash() {
     std::fs::write(dir.path().join(FILE), format!("{ROSTER}# x")).unwrap();
     assert!(first.is_some() && first != load(dir.path(), &place).unwrap().sha256);
     std::fs::write(dir.path().join(FILE), "[[rul]]").unwrap();
-    assert!(load(dir.path(), &place).unwrap_err().to_string().starts_with("roster.toml: "));
+    assert!(load(dir.path(), &place).unwrap_err().to_string().starts_with("roster.toml: line 1: "));
     std::fs::write(dir.path().join(FILE), b"\xff").unwrap();
     assert!(load(dir.path(), &place).unwrap_err().to_string().contains("UTF-8"));
+}
+
+#[test]
+fn a_slip_is_named_by_its_line_and_without_the_words_of_the_line() {
+    let (dir, place) = (tempfile::tempdir().unwrap(), embedded());
+    let said = |text: &str| {
+        std::fs::write(dir.path().join(FILE), text).unwrap();
+        load(dir.path(), &place).unwrap_err().to_string()
+    };
+    let rule = "[[rule]]\npersons = [\"p-01\"]\n\n";
+    let second = said(&format!("# 值班\n{rule}[[rule]]\npersons = []\n"));
+    assert!(second.starts_with("roster.toml: [[rule]] 2, line 5: persons is empty"), "{second}");
+    let leave = said(&format!("{rule}[[leave]]\nperson = \"p-01\"\nreason = \"手术\" x\n"));
+    assert!(leave.starts_with("roster.toml: line 6: ") && !leave.contains("手术"), "{leave}");
 }
 
 #[test]

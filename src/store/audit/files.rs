@@ -78,12 +78,12 @@ struct Wanted {
     bytes: Option<u64>,
 }
 
-pub(super) fn check(audit: &mut Audit<'_>, dir: &Path, head: &Head, fresh: bool) -> Result<Done> {
+pub(super) fn check(audit: &mut Audit<'_>, dir: &Path, head: &Head, resume: bool) -> Result<Done> {
     let path = dir.join(STATE);
     let mut state = std::fs::read(&path)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<State>(&bytes).ok())
-        .filter(|s| !fresh && s.entries <= head.size() && s.folders < FOLDERS)
+        .filter(|s| resume && s.entries <= head.size() && s.folders < FOLDERS)
         .unwrap_or(State { entries: head.size(), ..State::default() });
     let (resumed_at, found_before) = (state.folders, state.findings);
     let all = "select (select total(bytes) from photo) + (select total(bytes) from voice)";

@@ -3,7 +3,7 @@
 use super::signed::Signed;
 use super::{Audit, evidence, water};
 use crate::evidence::edge::Edge;
-use crate::evidence::entry::{Entry, Kind};
+use crate::evidence::entry::{CLOCK_TOLERANCE_S, Entry, Kind};
 use crate::evidence::merkle::{Hash, Head, leaf_hash};
 
 /// An entry as it is stored.
@@ -21,7 +21,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
     audit.bar.set_length(conn.query_row("select count(*) from entry", [], |r| r.get(0))?);
     let (mut tree, mut signed) = (Edge::default(), Signed::read(audit)?);
     let mut streams = water::Streams::read(conn)?;
-    let mut place = String::new();
+    let (mut place, mut demo, mut before_ms) = (String::new(), false, i64::MIN);
     let mut statement = conn.prepare("select idx, kind, received_ms, body, leaf from entry order by idx")?;
     let mut rows = statement.query([])?;
     while let Some(r) = rows.next()? {
@@ -37,6 +37,12 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
         let entry = check_entry(audit, &stored, tree.size());
         signed.push(audit, &mut tree, leaf_hash(&stored.body))?;
         let Some(entry) = entry else { continue };
+        check_time(audit, &stored, &entry, std::mem::replace(&mut before_ms, stored.received_ms));
+        // A demo's mark is its first entry; those of version 1 had none.
+        demo |= entry.kind == Kind::Demo || (stored.index == 0 && entry.v == 1);
+        if entry.kind == Kind::Demo && stored.index != 0 {
+            audit.find("entry", stored.index, "says that the log is a demo's, and is not its first");
+        }
         signed.learn(&entry);
         if let Kind::Place { hash } = &entry.kind {
             place.clone_from(hash);
@@ -48,7 +54,7 @@ pub(super) fn check(audit: &mut Audit<'_>) -> rusqlite::Result<Head> {
     let head = tree.head();
     streams.check_unused(audit);
     check_head(audit, &head)?;
-    check_meta(audit, &place)?;
+    check_meta(audit, &place, demo)?;
     Ok(head)
 }
 
@@ -98,6 +104,29 @@ fn check_entry(audit: &mut Audit<'_>, stored: &Stored, expected: u64) -> Option<
     Some(entry)
 }
 
+/// An entry that was received before the one that stands before it, by more than chance: the service says so itself where its
+/// clock had been set back; nobody did before version 2.
+fn check_time(audit: &mut Audit<'_>, stored: &Stored, entry: &Entry, before_ms: i64) {
+    let behind_s = before_ms.saturating_sub(stored.received_ms).max(0).unsigned_abs() / 1000;
+    let said = entry.clock_behind_s;
+    let what = format!("was received {behind_s} s before the entry before it");
+    match (behind_s > CLOCK_TOLERANCE_S, said) {
+        (true, Some(said)) if said == behind_s => {
+            audit.remark(
+                "entry",
+                stored.index,
+                format!("{what}: the service's clock was behind, and it said so"),
+            );
+        }
+        (true, None) if entry.v == 1 => audit.remark("entry", stored.index, what),
+        (true, _) => audit.find("entry", stored.index, format!("{what}, and does not say so")),
+        (false, Some(said)) => {
+            audit.find("entry", stored.index, format!("says that the clock was {said} s behind; it was not"));
+        }
+        (false, None) => {}
+    }
+}
+
 fn check_head(audit: &mut Audit<'_>, head: &Head) -> rusqlite::Result<()> {
     let (size, frontier): (i64, Vec<u8>) =
         audit.conn.query_row("select size, frontier from log_head where one = 1", [], |r| {
@@ -113,7 +142,7 @@ fn check_head(audit: &mut Audit<'_>, head: &Head) -> rusqlite::Result<()> {
 }
 
 /// The place that the service takes for the newest in the log.
-fn check_meta(audit: &mut Audit<'_>, place: &str) -> rusqlite::Result<()> {
+fn check_meta(audit: &mut Audit<'_>, place: &str, demo: bool) -> rusqlite::Result<()> {
     let mut statement = audit.conn.prepare("select key, value from meta")?;
     let rows: Vec<(String, String)> = statement
         .query_map([], |r| Ok((super::text(r, 0)?, super::text(r, 1)?)))?
@@ -121,7 +150,7 @@ fn check_meta(audit: &mut Audit<'_>, place: &str) -> rusqlite::Result<()> {
     for (key, value) in &rows {
         let good = match key.as_str() {
             "place" => value == place,
-            "demo" => value == "1",
+            "demo" => value == "1" && demo,
             _ => false,
         };
         if !good {

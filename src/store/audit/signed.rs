@@ -107,6 +107,9 @@ impl Signed {
         for (tile, hashes) in tree.tiles() {
             self.check_tile(audit, tile, hashes)?;
         }
+        if audit.guard_missing && self.published > 0 {
+            audit.find("log", "guard file", "is missing: without it an old database could be signed again");
+        }
         self.check_ends(audit, tree.size())?;
         check_cosignatures(audit)
     }

@@ -55,7 +55,7 @@ impl Store {
         let row: Option<(String, String, i64)> =
             sqlx::query_as("select id, name, added_ms from phone where token = $1 and revoked = 0")
                 .bind(secret::digest(token).to_vec())
-                .fetch_optional(&self.readers)
+                .fetch_optional(&self.account_readers)
                 .await
                 .map_err(read_error)?;
         Ok(row.map(|(id, name, added)| Phone { id, name, added_at: from_ms(added), revoked: false }))
@@ -68,7 +68,7 @@ impl Store {
     pub async fn list_phones(&self) -> Result<Vec<Phone>> {
         let rows: Vec<(String, String, i64, bool)> =
             sqlx::query_as("select id, name, added_ms, revoked from phone order by revoked, id")
-                .fetch_all(&self.readers)
+                .fetch_all(&self.account_readers)
                 .await
                 .map_err(read_error)?;
         let phone = |(id, name, added, revoked)| Phone { id, name, added_at: from_ms(added), revoked };
@@ -109,7 +109,7 @@ impl Store {
                         expires_at.as_millisecond()
                     ],
                 )?;
-                say(tx, &id, &name, role, Change::Added, by, added_at)?;
+                say(tx, &id, &name, (role, unit.clone()), Change::Added, by, added_at)?;
                 Ok(Machine { id, name, role, unit, expires_at, revoked: false })
             })
             .await?;
@@ -127,7 +127,7 @@ impl Store {
         )
         .bind(secret::digest(token).to_vec())
         .bind(self.clock.now().as_millisecond())
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.account_readers)
         .await
         .map_err(read_error)?;
         row.map(machine).transpose()
@@ -141,7 +141,7 @@ impl Store {
         let rows: Vec<MachineRow> = sqlx::query_as(
             "select id, name, role, unit, expires_ms, revoked from token order by revoked, id",
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.account_readers)
         .await
         .map_err(read_error)?;
         rows.into_iter().map(machine).collect()
@@ -159,13 +159,14 @@ impl Store {
                 if let Some((name,)) = phone {
                     tx.exec("update phone set revoked = 1 where id = ?1", (&id,))?;
                     tx.exec("delete from session where phone = ?1", (&id,))?;
-                    return say(tx, &id, &name, Role::Patrol, Change::Disabled, by, now);
+                    return say(tx, &id, &name, (Role::Patrol, None), Change::Disabled, by, now);
                 }
-                let token: Option<(String, String)> =
-                    tx.find("select name, role from token where id = ?1", (&id,))?;
-                let (name, role) = token.ok_or_else(|| Error::NotFound(format!("phone or token {id}")))?;
+                let token: Option<(String, String, Option<String>)> =
+                    tx.find("select name, role, unit from token where id = ?1", (&id,))?;
+                let (name, role, unit) =
+                    token.ok_or_else(|| Error::NotFound(format!("phone or token {id}")))?;
                 tx.exec("update token set revoked = 1 where id = ?1", (&id,))?;
-                say(tx, &id, &name, role.parse()?, Change::Disabled, by, now)
+                say(tx, &id, &name, (role.parse()?, unit), Change::Disabled, by, now)
             })
             .await
     }
@@ -191,7 +192,7 @@ pub(super) fn add_phone(
         "insert into phone (id, name, token, added_ms) values (?1, ?2, ?3, ?4)",
         params![id, name, digest, now.as_millisecond()],
     )?;
-    say(tx, &id, name, Role::Patrol, Change::Added, by, now)?;
+    say(tx, &id, name, (Role::Patrol, None), Change::Added, by, now)?;
     Ok(Phone { id, name: name.to_owned(), added_at: now, revoked: false })
 }
 
@@ -205,11 +206,11 @@ fn say(
     tx: &mut Tx<'_>,
     id: &str,
     name: &str,
-    role: Role,
+    (role, unit): (Role, Option<String>),
     change: Change,
     by: String,
     now: Timestamp,
 ) -> Result<()> {
-    let body = AccountBody { name: name.to_owned(), role, unit: None, login: None, disabled: false };
+    let body = AccountBody { name: name.to_owned(), role, unit, login: None, disabled: false };
     append_account(tx, id, change, &body, by, now).map(|_| ())
 }

@@ -1,6 +1,7 @@
 //! Accounts, and the entries that say what became of them. Sessions and links stand beside.
 
 mod codes;
+mod last_used;
 mod machines;
 mod open;
 mod sessions;
@@ -12,13 +13,14 @@ use uuid::Uuid;
 
 use super::backup::private;
 use super::tx::Tx;
-use super::{Store, read_error, remove_durably};
+use super::{Store, off_thread, read_error, remove_durably};
 use crate::clock::day_number;
 use crate::error::{Error, Result};
 use crate::evidence::entry::{Change, Kind, Payload, Receipt};
 use crate::people::codes::STRANGERS_MAX;
 use crate::people::{Account, AccountBody, Role};
 
+pub(super) use last_used::LastUsed;
 pub use machines::{Machine, Phone};
 pub use open::Open;
 pub use sessions::{Invite, Limits, Purpose, SESSIONS_MAX, Session};
@@ -113,7 +115,7 @@ impl Store {
         let rows: Vec<AccountRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(day_number(self.clock.now()))
             .bind(STRANGERS_MAX)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.account_readers)
             .await
             .map_err(read_error)?;
         rows.into_iter().map(account).collect()
@@ -129,7 +131,7 @@ impl Store {
             .bind(day_number(self.clock.now()))
             .bind(STRANGERS_MAX)
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.account_readers)
             .await
             .map_err(read_error)?;
         row.map(account).transpose()
@@ -146,7 +148,7 @@ impl Store {
              order by login is null limit 1",
         )
         .bind(login_or_id)
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.account_readers)
         .await
         .map_err(read_error)?;
         let Some((id, password, pin, totp)) = row else { return Ok(None) };
@@ -159,7 +161,7 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn has_admin(&self) -> Result<bool> {
-        sqlx::query_scalar(GOVERNED).fetch_one(&self.readers).await.map_err(read_error)
+        sqlx::query_scalar(GOVERNED).fetch_one(&self.account_readers).await.map_err(read_error)
     }
 
     /// Adds a person, who has no secret yet. `by` is the id of whoever does it.
@@ -229,13 +231,16 @@ impl Store {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn keep_setup_link(&self, link: Option<&str>) -> Result<std::path::PathBuf> {
+    pub async fn keep_setup_link(&self, link: Option<String>) -> Result<std::path::PathBuf> {
         let path = self.dir.join(SETUP_FILE);
-        match link {
-            Some(link) => writeln!(private(&path)?, "{link}")?,
-            None => remove_durably(&path)?,
-        }
-        Ok(path)
+        off_thread(move || {
+            match link {
+                Some(link) => writeln!(private(&path)?, "{link}")?,
+                None => remove_durably(&path)?,
+            }
+            Ok(path)
+        })
+        .await
     }
 
     /// Appends an entry that says that somebody saw what is not for everybody: one for each person, thing and hour.

@@ -53,7 +53,7 @@ impl Store {
             .bind(here.map_or_else(Vec::new, |token| secret::digest(token).to_vec()))
             .bind(now.saturating_sub(ms(limits.idle)))
             .bind(now.saturating_sub(ms(limits.absolute)))
-            .fetch_all(&self.readers)
+            .fetch_all(&self.account_readers)
             .await
             .map_err(read_error)?;
         let open = |(id, began, seen, phone, here)| {

@@ -112,7 +112,7 @@ impl Store {
         Ok(token)
     }
 
-    /// Whose session this is, while it lives; using it keeps it alive.
+    /// Whose session this is, while it lives; using it keeps it alive. It never waits for the writer.
     ///
     /// # Errors
     /// `Internal` if the database cannot be read.
@@ -121,24 +121,41 @@ impl Store {
         let row: Option<(String, Option<String>, i64)> = sqlx::query_as(
             "select s.account, s.phone, s.seen_ms from session s join account a on a.id = s.account
              left join phone p on p.id = s.phone
-             where s.digest = $1 and s.seen_ms > $2 and s.began_ms > $3 and a.disabled = 0
-               and coalesce(p.revoked, 0) = 0",
+             where s.digest = $1 and s.began_ms > $2 and a.disabled = 0 and coalesce(p.revoked, 0) = 0",
         )
         .bind(digest.to_vec())
-        .bind(now.saturating_sub(ms(limits.idle)))
         .bind(now.saturating_sub(ms(limits.absolute)))
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.account_readers)
         .await
         .map_err(read_error)?;
-        let Some((account, phone, seen)) = row else { return Ok(None) };
+        let Some((account, phone, stored)) = row else { return Ok(None) };
+        let unused = now - self.last_used.newest(&digest, stored);
+        if unused >= ms(limits.idle) {
+            return Ok(None);
+        }
         // Not at each request: a page asks many times a minute.
-        if now - seen > ms(limits.idle) / 20 {
-            self.writer
-                .run(move |tx| tx.exec("update session set seen_ms = ?2 where digest = ?1", (digest, now)))
-                .await?;
+        if unused > ms(limits.idle) / 20 {
+            self.note_use(digest, now);
         }
         let account = self.find_account(&account).await?;
         Ok(account.map(|account| Session { account, phone }))
+    }
+
+    /// Stores when a session was used, in its own time: a full disk or another process that writes must not hold up who
+    /// reads. Crash before the commit: the session is only idle since its last stored use.
+    fn note_use(&self, digest: [u8; 32], now: i64) {
+        self.last_used.set(digest, now);
+        let (writer, last_used) = (self.writer.clone(), self.last_used.clone());
+        tokio::spawn(async move {
+            let update = move |tx: &mut Tx<'_>| {
+                tx.exec("update session set seen_ms = ?2 where digest = ?1", (digest, now))
+            };
+            match writer.run(update).await {
+                Ok(()) => last_used.stored(&digest, now),
+                // It counts from memory until the next attempt.
+                Err(error) => tracing::debug!(%error, "the last use of a session was not stored"),
+            }
+        });
     }
 
     /// Ends a session.
@@ -187,7 +204,7 @@ impl Store {
         sqlx::query_scalar("select exists (select 1 from known_browser where digest = $1 and account = $2)")
             .bind(secret::digest(token).to_vec())
             .bind(account)
-            .fetch_one(&self.readers)
+            .fetch_one(&self.account_readers)
             .await
             .map_err(read_error)
     }
@@ -242,7 +259,7 @@ impl Store {
             sqlx::query_as("select purpose, account, totp from invite where digest = $1 and expires_ms > $2")
                 .bind(secret::digest(code).to_vec())
                 .bind(self.clock.now().as_millisecond())
-                .fetch_optional(&self.readers)
+                .fetch_optional(&self.account_readers)
                 .await
                 .map_err(read_error)?;
         let (purpose, account, totp) = row.ok_or_else(no_link)?;

@@ -59,10 +59,13 @@ struct Known {
     waypoints: Vec<Spot>,
     /// The duty windows of today, in the order of the day.
     windows: Vec<Window>,
+    /// Why the roster could not be used; absent: it was, or there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roster_warning: Option<String>,
     weather: WeatherNow,
     /// The words of the paper forms by field, in their order.
     forms: BTreeMap<&'static str, Vec<Word>>,
-    /// Newest first, withdrawn ones and 走过无异常 left out.
+    /// The newest 200 of 30 days, newest first, withdrawn ones and 走过无异常 left out: a choice, not a count.
     sightings: Vec<Earlier>,
     /// Whom the demo may name; empty elsewhere.
     people: Vec<Walker>,
@@ -98,7 +101,7 @@ struct Spot {
 struct Outlet {
     #[serde(flatten)]
     spot: Spot,
-    /// Newest report of it of any kind, 走过无异常 too.
+    /// Newest report of it of any kind, 走过无异常 too, within 30 days.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     looked_at: Option<Timestamp>,
@@ -193,7 +196,8 @@ pub(in crate::web) async fn get_field(
     actor: Actor,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let overview = app.store.get_overview(&app.place, &app.rules, &app.roster()?).await?;
+    let roster = app.roster().await;
+    let mut overview = app.store.get_overview(&app.place, &app.rules, &roster).await?;
     let now = overview.cut_off;
     let from = now - SignedDuration::from_hours(24 * SIGHTING_DAYS);
     let filter = Filter { from: Some(from), ..Filter::default() };
@@ -201,8 +205,9 @@ pub(in crate::web) async fn get_field(
     if actor.reach != Reach::All {
         // A phone on which nobody is signed in: what others saw, and what is to be done, is not for whoever holds it.
         page.rows.clear();
+        overview.outfalls.iter_mut().for_each(|outfall| outfall.last_look = None);
     }
-    let known = known(&app, &overview, page);
+    let known = known(&app, &overview, page, roster.warning.clone());
     let json = |e: serde_json::Error| Error::Internal(format!("field: {e}"));
     let etag = Packed::new("", serde_json::to_vec(&known).map_err(json)?).etag;
     let body = serde_json::to_vec(&Today { now, known }).map_err(json)?;
@@ -210,9 +215,8 @@ pub(in crate::web) async fn get_field(
     Ok(([(header::CACHE_CONTROL, "private, no-cache")], answer).into_response())
 }
 
-fn known(app: &App, overview: &Overview, page: Page) -> Known {
+fn known(app: &App, overview: &Overview, page: Page, roster_warning: Option<String>) -> Known {
     let place = &app.place;
-    let looked = looked(&page);
     let people: &[_] = if overview.demo { &DEMO_PEOPLE } else { &[] };
     Known {
         place: place.name.clone(),
@@ -222,13 +226,12 @@ fn known(app: &App, overview: &Overview, page: Page) -> Known {
         outfalls: place
             .outfalls
             .iter()
-            .map(|o| Outlet {
-                spot: spot(&o.code, &o.name, o.position),
-                looked_at: looked.get(&o.code).copied(),
-            })
+            .zip(&overview.outfalls)
+            .map(|(o, now)| Outlet { spot: spot(&o.code, &o.name, o.position), looked_at: now.last_look })
             .collect(),
         waypoints: place.waypoints.iter().map(|w| spot(&w.code, &w.name, w.position)).collect(),
         windows: overview.windows.iter().map(window).collect(),
+        roster_warning,
         weather: WeatherNow {
             state: overview.rain.weather,
             days_without_rain: overview.finding().days_without_rain,
@@ -241,19 +244,6 @@ fn known(app: &App, overview: &Overview, page: Page) -> Known {
             photo_bytes: app.settings.photos.max_bytes,
         },
     }
-}
-
-/// When each outfall was last looked at, by its code.
-fn looked(page: &Page) -> BTreeMap<String, Timestamp> {
-    let mut newest = BTreeMap::new();
-    for row in &page.rows {
-        let Row::Sighting(s) = row else { continue };
-        if let (Some(outfall), None) = (&s.outfall, &s.withdrawn) {
-            let at = newest.entry(outfall.code.clone()).or_insert(s.observed_at);
-            *at = s.observed_at.max(*at);
-        }
-    }
-    newest
 }
 
 /// The words that the app asks by.

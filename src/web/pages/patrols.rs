@@ -74,6 +74,7 @@ struct PatrolsView<'a> {
     days: Vec<DayView>,
     csv_href: String,
     roster: String,
+    roster_warning: Option<String>,
 }
 
 /// The page.
@@ -111,6 +112,10 @@ pub fn patrols(page: &PatrolsPage<'_>, lang: Lang) -> Result<String> {
         heads: columns().map(|s| s.name.clone()).collect(),
         days: days(&shown.rows, &codes, lang),
         csv_href: address("/api/v1/compliance.csv", &[]),
+        roster_warning: shown
+            .roster_warning
+            .as_ref()
+            .map(|why| lang.fill("patrols.roster_warning", &[("why", why)])),
         roster: match &shown.roster {
             Some(sha256) => lang.fill("patrols.roster", &[("hash", &super::short(sha256))]),
             None => lang.t("patrols.no_roster").to_owned(),
@@ -289,6 +294,7 @@ mod tests {
             log_root: "ab".repeat(32),
             filter: DutyFilter { from: day("2026-07-13"), to: day("2026-07-14"), sector: None, person: None },
             roster: Some("cd".repeat(32)),
+            roster_warning: None,
             sums: DutySums::of(&rows),
             rows,
         };

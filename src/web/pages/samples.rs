@@ -218,6 +218,7 @@ fn outfall(i: u32, level: Option<EvidenceLevel>, sightings: u32, dry_flow_days: 
         dry_flow_days,
         last_outflow: (sightings > 0).then(|| at("14T09:12")),
         last_dry_outflow: (dry_flow_days > 0).then(|| at("14T09:12")),
+        last_look: None,
     }
 }
 
