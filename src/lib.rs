@@ -21,7 +21,8 @@
 //! Each part receives its own section of the config.
 //!
 //! # Ways through
-//! - Request: connection → [`web`]'s guard (who is it, may this role pass this door, how far) → handler → what is left of
+//! - Request: connection (`web::connections` says how many, and how long one may take) → [`web`]'s guard (who is it, may this
+//!   role pass this door, how far) → handler, which asks `web::auth` what of it this actor may see → what is left of
 //!   the body is read, so that the answer is heard. The one table of doors is `web::doors`; a route cannot be added elsewhere, nor without its rule.
 //! - HTTPS: [`tls::server`] shows a certificate until a newer one takes its place: of files, of [`tls::authority`], or of
 //!   [`tls::acme`], which orders it and proves the names within the handshakes of the same port.

@@ -3,6 +3,7 @@
 
 mod rights;
 mod sensor;
+mod shell;
 mod stranger;
 mod stranger_guesses;
 mod unit;
