@@ -9,7 +9,7 @@ use jijia::config::{Config, TlsMode};
 use jijia::error::{Error, Result};
 use jijia::evidence::entry::SHELL;
 use jijia::people::{AccountBody, Role, check_account, check_name, check_unit, secret};
-use jijia::store::people::{Purpose, Secret};
+use jijia::store::people::{NewMachine, Purpose, Secret};
 use jijia::store::{Opener, Store};
 use jijia::web::LINK_LIFETIME;
 
@@ -71,12 +71,15 @@ pub enum PeopleCommand {
         /// What it is for.
         #[arg(long)]
         name: String,
-        /// machine, viewer, supervisor, …
+        /// machine, sensor, monitor, viewer, supervisor, …
         #[arg(long, default_value = "machine")]
         role: String,
         /// Code of the unit, for the role `unit`.
         #[arg(long)]
         unit: Option<String>,
+        /// Station that it may send of, with `--role sensor`; may be repeated. Without any: all.
+        #[arg(long, value_name = "CODE")]
+        station: Vec<String>,
         /// Days until it ends.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=400))]
         days: u32,
@@ -115,12 +118,14 @@ pub async fn run(command: PeopleCommand, config: &Config) -> Result<()> {
             let code = store.add_invite(Purpose::Phone, None, Some(name), LINK_LIFETIME, SHELL).await?;
             show_link(&format!("{}/m#enrol={code}", base_url(config, config.server.listen)))
         }
-        PeopleCommand::Token { name, role, unit, days } => {
+        PeopleCommand::Token { name, role, unit, station, days } => {
             let role = role.parse()?;
             check_name("name", &name)?;
             check_unit(role, unit.as_deref(), &crate::load_place(config)?.units)?;
-            let until = store.clock().now() + SignedDuration::from_hours(24 * i64::from(days));
-            let (_, token) = store.add_machine(name, role, unit, until, by).await?;
+            let expires_at = store.clock().now() + SignedDuration::from_hours(24 * i64::from(days));
+            let stations = Some(station).filter(|all| !all.is_empty());
+            let new = NewMachine { name, role, unit, stations, expires_at };
+            let (_, token) = store.add_machine(new, by).await?;
             say(&format!("{token}\n"));
             Ok(())
         }

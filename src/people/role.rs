@@ -25,11 +25,13 @@ pub enum Role {
     Monitor,
     /// 手机: an enrolled phone on which nobody is signed in. It files what was seen and shows nothing of anybody.
     Phone,
+    /// 传感器: a program with a token that sends observations, of its stations where it is bound to some, and nothing else.
+    Sensor,
 }
 
 impl Role {
     /// All, in the order of the table's columns.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Patrol,
         Self::Supervisor,
         Self::Liaison,
@@ -39,6 +41,7 @@ impl Role {
         Self::Machine,
         Self::Monitor,
         Self::Phone,
+        Self::Sensor,
     ];
 
     /// The word in the API and the database.
@@ -54,13 +57,14 @@ impl Role {
             Self::Machine => "machine",
             Self::Monitor => "monitor",
             Self::Phone => "phone",
+            Self::Sensor => "sensor",
         }
     }
 
     /// A person can have it; the others are of programs and phones.
     #[must_use]
     pub fn is_of_person(self) -> bool {
-        !matches!(self, Self::Machine | Self::Monitor | Self::Phone)
+        !matches!(self, Self::Machine | Self::Monitor | Self::Phone | Self::Sensor)
     }
 
     /// Must show a second factor: whoever judges, exports or governs (OWASP ASVS 5.0, 6.3.3).
@@ -104,7 +108,7 @@ pub enum Rule {
     /// Anybody: nothing behind it is secret.
     Public,
     /// These roles, each so far; in the order of [`Role::ALL`].
-    Roles([Reach; 9]),
+    Roles([Reach; 10]),
 }
 
 impl Rule {

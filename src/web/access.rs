@@ -62,6 +62,8 @@ pub struct Actor {
     pub role: Role,
     /// For this unit.
     pub unit: Option<String>,
+    /// Of these stations alone, as a `sensor` that is bound to some.
+    pub stations: Option<Vec<String>>,
     /// So far through this door.
     pub reach: Reach,
     pub(super) may_name: MayName,
@@ -145,17 +147,24 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<(Actor, bool)
     let reach = Reach::No;
     if app.settings.access.open {
         let (id, role, may_name) = ("demo".to_owned(), Role::Admin, MayName::Anybody);
-        return Ok(Some((Actor { id, role, unit: None, reach, may_name }, false)));
+        return Ok(Some((Actor { id, role, unit: None, stations: None, reach, may_name }, false)));
     }
     if let Some(token) = bearer(headers) {
         if app.settings.access.token == Some(secret::digest(token)) {
             let (id, role, may_name) = ("token".to_owned(), Role::Machine, MayName::Anybody);
-            return Ok(Some((Actor { id, role, unit: None, reach, may_name }, false)));
+            return Ok(Some((Actor { id, role, unit: None, stations: None, reach, may_name }, false)));
         }
         let machine = app.store.find_machine(token).await?;
         let machine = machine.ok_or_else(|| Error::Unauthorized("the token does not hold".into()))?;
         let may_name = MayName::Anybody;
-        let actor = Actor { id: machine.id, role: machine.role, unit: machine.unit, reach, may_name };
+        let actor = Actor {
+            id: machine.id,
+            role: machine.role,
+            unit: machine.unit,
+            stations: machine.stations,
+            reach,
+            may_name,
+        };
         return Ok(Some((actor, false)));
     }
     if let Some(token) = cookie(headers, SESSION)
@@ -163,14 +172,15 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<(Actor, bool)
     {
         let may_name = if session.phone.is_some() { MayName::Phone } else { MayName::Self_ };
         let account = session.account;
-        let actor = Actor { id: account.id, role: account.role, unit: account.unit, reach, may_name };
+        let actor =
+            Actor { id: account.id, role: account.role, unit: account.unit, stations: None, reach, may_name };
         return Ok(Some((actor, true)));
     }
     if let Some(token) = cookie(headers, PHONE)
         && let Some(phone) = app.store.find_phone(token).await?
     {
         let (role, may_name) = (Role::Phone, MayName::Phone);
-        return Ok(Some((Actor { id: phone.id, role, unit: None, reach, may_name }, true)));
+        return Ok(Some((Actor { id: phone.id, role, unit: None, stations: None, reach, may_name }, true)));
     }
     Ok(None)
 }

@@ -161,6 +161,20 @@ impl Actor {
         Err(Error::invalid("person.id", format!("`{person}` is not who is signed in; allowed: {allowed}")))
     }
 
+    /// Whether this one may send observations of a station.
+    ///
+    /// # Errors
+    /// `Invalid` at `field`.
+    pub fn check_station(&self, field: &str, station: &str) -> Result<()> {
+        match &self.stations {
+            Some(bound) if !bound.iter().any(|code| code == station) => {
+                let allowed = bound.join(", ");
+                Err(Error::invalid(field, format!("`{station}` is not of this token; allowed: {allowed}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The name behind a person's id, for those who may see names; that it was shown is an entry of the log.
     ///
     /// # Errors

@@ -61,31 +61,34 @@ pub(super) struct Built {
     pub table: Vec<Door>,
 }
 
-const fn roles(reaches: [Reach; 9]) -> Rule {
+const fn roles(reaches: [Reach; 10]) -> Rule {
     Rule::Roles(reaches)
 }
 
-// How far each role reaches:                        patrol super liaison unit admin viewer machine monitor phone
-const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All, No, No]);
-const HOME: Rule = /*                           */ roles([Own, All, All, Unit, All, All, No, No, Own]);
-const READ_ONE: Rule = /*                       */ roles([Own, All, All, Unit, All, All, All, No, No]);
-const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All, No, Own]);
-const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No, No, No]);
-const SEES_COPIES: Rule = /*                    */ roles([All, All, All, Unit, All, All, All, No, No]);
-pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No, No, No]);
-const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All, No, No]);
+// How far each role reaches:                        patrol super liaison unit admin viewer machine monitor phone sensor
+const READERS: Rule = /*                        */ roles([No, All, All, Unit, All, All, All, No, No, No]);
+const HOME: Rule = /*                           */
+    roles([Own, All, All, Unit, All, All, No, No, Own, No]);
+const READ_ONE: Rule = /*                       */
+    roles([Own, All, All, Unit, All, All, All, No, No, No]);
+const REPORTERS: Rule = /*                      */ roles([Own, All, No, No, All, No, All, No, Own, No]);
+const CORRECTORS: Rule = /*                     */ roles([Own, All, No, No, All, No, No, No, No, No]);
+const SEES_COPIES: Rule = /*                    */
+    roles([All, All, All, Unit, All, All, All, No, No, No]);
+pub(super) const SEES_ORIGINALS: Rule = /*      */ roles([No, All, All, Unit, All, No, No, No, No, No]);
+const EXPORTERS: Rule = /*                      */ roles([No, All, All, Unit, All, No, All, No, No, No]);
 // Why somebody was excused (病假) is not for everybody who may read.
-pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No, No, No]);
+pub(super) const DUTY: Rule = /*                */ roles([No, All, All, No, All, No, No, No, No, No]);
 /// Not a door: who hears at `/readyz` what is wrong, and not only that something is.
-pub(super) const TOLD: Rule = /*                */ roles([No, All, All, No, All, No, All, No, No]);
-const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All, No, No]);
-const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No, No, Own]);
-const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All, No, No]);
-const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No, No, No]);
-const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No, No, No]);
+pub(super) const TOLD: Rule = /*                */ roles([No, All, All, No, All, No, All, No, No, No]);
+const BRINGERS: Rule = /*                       */ roles([No, All, No, No, All, No, All, No, No, No]);
+const FIELD: Rule = /*                          */ roles([All, All, No, No, All, No, No, No, Own, No]);
+const SENSORS: Rule = /*                        */ roles([No, All, No, No, All, No, All, No, No, All]);
+const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, No, No, No, No, No]);
+const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No, No, No, No]);
 /// Entries as they lie in the log: when what was sent, looked at, changed.
-pub(super) const ENTRIES: Rule = /*             */ roles([No, All, All, No, All, No, No, All, No]);
-const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No, No, No]);
+pub(super) const ENTRIES: Rule = /*             */ roles([No, All, All, No, All, No, No, All, No, No]);
+const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No, No, No, No]);
 
 /// The table.
 pub(super) fn doors(app: App) -> Built {

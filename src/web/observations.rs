@@ -27,6 +27,9 @@ pub(super) async fn add_observations(
         return Ok(receipt(known, "/api/v1/timeline".into()));
     }
     let (id, batch) = parse_observations(&body, app.store.clock().now())?;
+    for (at, o) in batch.observations.iter().enumerate() {
+        actor.check_station(&format!("observations[{at}].station"), &o.station)?;
+    }
     let batch = NewBatch { by: actor.id, ..batch };
     let refused = batch.observations.iter().enumerate().find(|(_, o)| !app.store.admits_station(&o.station));
     if let Some((at, NewObservation { station, .. })) = refused {

@@ -20,7 +20,7 @@ use crate::patrol::report::parse_json;
 use crate::people::{Account, AccountBody, Role, check_account, check_name, check_unit, secret};
 use crate::picture;
 use crate::store::SignInEvent;
-use crate::store::people::{Looked, Machine, Phone, Purpose, Secret};
+use crate::store::people::{Looked, Machine, NewMachine, Phone, Purpose, Secret};
 
 /// How long a link holds.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -248,6 +248,9 @@ pub(super) struct TokenBody {
     /// The unit it speaks for, as a `unit`.
     #[serde(default)]
     unit: Option<String>,
+    /// The stations it may send of, as a `sensor`; none: all.
+    #[serde(default)]
+    stations: Option<Vec<String>>,
     /// Days until it ends by itself, 1 to 400.
     days: u32,
 }
@@ -274,14 +277,15 @@ pub(super) async fn add_token(
     actor: Actor,
     Json(body): Json,
 ) -> Result<Response, Failure> {
-    let TokenBody { name, role, unit, days } = parse_json(&body)?;
+    let TokenBody { name, role, unit, stations, days } = parse_json(&body)?;
     check_name("name", &name)?;
     check_unit(role, unit.as_deref(), &app.place.units)?;
     if !(1..=TOKEN_DAYS).contains(&days) {
         return Err(Error::invalid("days", format!("allowed: 1 to {TOKEN_DAYS}")).into());
     }
-    let until = app.store.clock().now() + SignedDuration::from_hours(24 * i64::from(days));
-    let (machine, token) = app.store.add_machine(name, role, unit, until, actor.id).await?;
+    let expires_at = app.store.clock().now() + SignedDuration::from_hours(24 * i64::from(days));
+    let new = NewMachine { name, role, unit, stations, expires_at };
+    let (machine, token) = app.store.add_machine(new, actor.id).await?;
     Ok((StatusCode::CREATED, fresh(axum::Json(NewTokenBody { token, machine }))).into_response())
 }
 

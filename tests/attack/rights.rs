@@ -62,6 +62,7 @@ async fn askers(service: &Service, admin: &str) -> Vec<Asker> {
         ("viewer", Role::Viewer, None, true, true, false, false),
         ("machine", Role::Machine, None, true, true, false, true),
         ("monitor", Role::Monitor, None, false, false, false, false),
+        ("sensor", Role::Sensor, None, false, false, false, false),
     ] {
         let (account, _) = add(service, who, role, unit).await;
         let browser = browser(service, &account).await;

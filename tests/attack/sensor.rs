@@ -2,6 +2,8 @@
 
 use jijia::clock::Clock;
 use jijia::evidence::merkle::Hash;
+use jijia::people::Role;
+use jijia::store::people::NewMachine;
 use jijia::store::{CUT_BYTES, DAY_BYTES, OTHERS_MAX, Opener, Store};
 use jijia::water::observation::{DeadLetter, NewBatch};
 use serde_json::json;
@@ -93,4 +95,35 @@ async fn stations_without_end_are_refused_and_those_of_the_place_go_on() {
     // A restart forgets nothing.
     let store = Store::open(dir.path(), Opener::Service, Clock::System).await.unwrap();
     assert!(store.admits_station("S-7") && !store.admits_station("S-9999"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_bound_to_stations_sends_of_them_and_does_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = crate::people::start(dir.path()).await;
+    let expires_at = service.app.store.clock().now() + jiff::SignedDuration::from_hours(24);
+    let stations = Some(vec!["JJH-S1".to_owned()]);
+    let new = NewMachine { name: "sonde".into(), role: Role::Sensor, unit: None, stations, expires_at };
+    let (machine, token) = service.app.store.add_machine(new, "shell".into()).await.unwrap();
+    let shown = format!("Bearer {token}");
+    let headers = [("authorization", shown.as_str()), ("content-type", "application/json")];
+    let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string();
+    let body = |n: u32, stations: &[&str]| {
+        let all: Vec<_> = stations
+            .iter()
+            .map(|s| json!({"station": s, "property": "ph", "unit": "1", "observed_at": at, "value": 7.1}))
+            .collect();
+        json!({"id": id(n), "observations": all}).to_string()
+    };
+    let path = "/api/v1/observations";
+    let foreign = service.send("POST", path, &headers, body(1, &["JJH-S1", "JJH-S2"]).as_bytes()).await;
+    foreign.problem(422, "observations[1].station");
+    service.send("POST", path, &headers, body(2, &["JJH-S1"]).as_bytes()).await.created();
+    let by = crate::people::entries(dir.path()).pop().unwrap();
+    assert_eq!((&by["type"], &by["by"]), (&json!("observations"), &json!(machine.id)));
+    for target in ["/api/v1/timeline", "/api/v1/head/../timeline", "/api/v1/dead-letters"] {
+        assert!(matches!(service.send("GET", target, &headers, b"").await.status, 403 | 404), "{target}");
+    }
+    let report = crate::service::report(9).to_string();
+    service.send("POST", "/api/v1/reports", &headers, report.as_bytes()).await.problem(403, "");
 }

@@ -3,6 +3,7 @@
 use jijia::clock::Clock;
 use jijia::lake::load::embedded;
 use jijia::people::Role;
+use jijia::store::people::NewMachine;
 use jijia::store::{Opener, Store};
 
 use crate::audit::audited;
@@ -16,12 +17,14 @@ async fn whom_no_entry_knows_is_found() {
     let (unit, _) = add(&service, "unit", Role::Unit, Some("CT")).await;
     let (viewer, _) = add(&service, "viewer", Role::Viewer, None).await;
     let until = service.app.store.clock().now() + jiff::SignedDuration::from_hours(24);
-    let (token, _) = service
-        .app
-        .store
-        .add_machine("x".into(), Role::Unit, Some("SX".into()), until, "shell".into())
-        .await
-        .unwrap();
+    let new = NewMachine {
+        name: "x".into(),
+        role: Role::Unit,
+        unit: Some("SX".into()),
+        stations: None,
+        expires_at: until,
+    };
+    let (token, _) = service.app.store.add_machine(new, "shell".into()).await.unwrap();
     service.stop().await;
     assert_eq!(audited(dir.path(), &embedded()).1, []);
     let db = rusqlite::Connection::open(dir.path().join("jijia.db")).unwrap();

@@ -39,11 +39,29 @@ pub struct Machine {
     /// The unit it speaks for, as a `unit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// The stations it may send of, as a `sensor`; none: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stations: Option<Vec<String>>,
     /// When it ends by itself.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     /// Ended before.
     pub revoked: bool,
+}
+
+/// A token to be made.
+#[derive(Clone, Debug)]
+pub struct NewMachine {
+    /// What it is for.
+    pub name: String,
+    /// What it acts as.
+    pub role: Role,
+    /// The unit it speaks for, as a `unit`.
+    pub unit: Option<String>,
+    /// The stations it may send of, as a `sensor`; none: all.
+    pub stations: Option<Vec<String>>,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
 }
 
 impl Store {
@@ -78,15 +96,13 @@ impl Store {
     /// Makes a token for a program: its text is seen this once.
     ///
     /// # Errors
-    /// `Invalid` for the role of enrolled phones; `Unavailable` without randomness.
-    pub async fn add_machine(
-        &self,
-        name: String,
-        role: Role,
-        unit: Option<String>,
-        expires_at: Timestamp,
-        by: String,
-    ) -> Result<(Machine, String)> {
+    /// `Invalid` for the role of enrolled phones, and for stations of another role than `sensor`; `Unavailable` without
+    /// randomness.
+    pub async fn add_machine(&self, new: NewMachine, by: String) -> Result<(Machine, String)> {
+        let NewMachine { name, role, unit, stations, expires_at } = new;
+        if stations.is_some() && role != Role::Sensor {
+            return Err(Error::invalid("stations", "belong to the role `sensor`; allowed here: none"));
+        }
         if role == Role::Phone {
             return Err(Error::invalid("role", "a phone is enrolled by its link, not by a token"));
         }
@@ -96,9 +112,11 @@ impl Store {
             .writer
             .run(move |tx| {
                 let id = next_id(tx, "token")?;
+                let bound = stations.as_ref().map(serde_json::to_string).transpose();
+                let bound = bound.map_err(|e| Error::Internal(e.to_string()))?;
                 tx.exec(
-                    "insert into token (id, name, role, unit, digest, added_ms, expires_ms)
-                     values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "insert into token (id, name, role, unit, digest, added_ms, expires_ms, stations)
+                     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                     params![
                         id,
                         name,
@@ -106,11 +124,12 @@ impl Store {
                         unit,
                         digest,
                         added_at.as_millisecond(),
-                        expires_at.as_millisecond()
+                        expires_at.as_millisecond(),
+                        bound
                     ],
                 )?;
                 say(tx, &id, &name, (role, unit.clone()), Change::Added, by, added_at)?;
-                Ok(Machine { id, name, role, unit, expires_at, revoked: false })
+                Ok(Machine { id, name, role, unit, stations, expires_at, revoked: false })
             })
             .await?;
         Ok((machine, text))
@@ -122,7 +141,7 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn find_machine(&self, token: &str) -> Result<Option<Machine>> {
         let row: Option<MachineRow> = sqlx::query_as(
-            "select id, name, role, unit, expires_ms, revoked from token
+            "select id, name, role, unit, expires_ms, revoked, stations from token
              where digest = $1 and revoked = 0 and expires_ms > $2",
         )
         .bind(secret::digest(token).to_vec())
@@ -139,7 +158,7 @@ impl Store {
     /// `Internal` if the database cannot be read.
     pub async fn list_machines(&self) -> Result<Vec<Machine>> {
         let rows: Vec<MachineRow> = sqlx::query_as(
-            "select id, name, role, unit, expires_ms, revoked from token order by revoked, id",
+            "select id, name, role, unit, expires_ms, revoked, stations from token order by revoked, id",
         )
         .fetch_all(&self.account_readers)
         .await
@@ -172,11 +191,14 @@ impl Store {
     }
 }
 
-type MachineRow = (String, String, String, Option<String>, i64, bool);
+type MachineRow = (String, String, String, Option<String>, i64, bool, Option<String>);
 
-fn machine((id, name, role, unit, expires, revoked): MachineRow) -> Result<Machine> {
+fn machine((id, name, role, unit, expires, revoked, stations): MachineRow) -> Result<Machine> {
     let role = role.parse().map_err(|_| Error::Internal(format!("token {id} has no known role")))?;
-    Ok(Machine { id, name, role, unit, expires_at: from_ms(expires), revoked })
+    let stations = stations.map(|bound| serde_json::from_str(&bound)).transpose();
+    // What does not read binds to nothing: then the token is refused.
+    let stations = stations.map_err(|e| Error::Internal(format!("token {id}: stations: {e}")))?;
+    Ok(Machine { id, name, role, unit, stations, expires_at: from_ms(expires), revoked })
 }
 
 /// Enrols a phone.

@@ -21,7 +21,7 @@ use crate::people::codes::STRANGERS_MAX;
 use crate::people::{Account, AccountBody, Role};
 
 pub(super) use last_used::LastUsed;
-pub use machines::{Machine, Phone};
+pub use machines::{Machine, NewMachine, Phone};
 pub use open::Open;
 pub use sessions::{Invite, Limits, Purpose, SESSIONS_MAX, Session};
 
