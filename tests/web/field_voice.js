@@ -28,11 +28,12 @@ async function heard(server, id) {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: FLAGS });
   try {
     const page = await (await browser.newContext({ extraHTTPHeaders: server.auth })).newPage();
+    // The player asks for the beginning as the page opens; all of one hour's listening is one entry.
+    const before = await server.json("/api/v1/head");
     await page.goto(`${server.base}/reports/${id}`);
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => window.axe.run(document));
     assert.deepEqual(violations.map((v) => v.id), []);
-    const before = await server.json("/api/v1/head");
     const played = await page.$eval("audio", async (audio) => {
       audio.muted = true;
       await audio.play();
@@ -41,7 +42,7 @@ async function heard(server, id) {
     });
     assert.ok(played > 0.2);
     const after = await server.json("/api/v1/head");
-    assert.ok(after.log_size > before.log_size, "each listening is an entry");
+    assert.ok(after.log_size > before.log_size, "that somebody listened is an entry");
   } finally {
     await browser.close();
   }
