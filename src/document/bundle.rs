@@ -184,7 +184,7 @@ async fn known_lines(desk: &Desk, checkpoint: &SignedCheckpoint) -> Result<(Sign
     Ok((note.parse()?, keys))
 }
 
-/// Removes the bundles that are older than `keep`, and the oldest of more than [`KEPT_MAX_BYTES`]. Somebody who reads one
+/// Removes the bundles that are older than `keep`, and the oldest of more than 4 GB. Somebody who reads one
 /// goes on reading.
 ///
 /// # Errors

@@ -9,7 +9,7 @@
 //! 3. `store::audit` compares the noun's table with it.
 //! 4. `evidence::verify`, tests/verify.py and the page `/verify` need it only if a bundle shows what it names.
 //!
-//! Bytes of earlier versions never change: [`v1`] reads them, tests/fixtures/v1 holds logs of that time.
+//! Bytes of earlier versions never change: `v1` reads them, tests/fixtures/v1 holds logs of that time.
 
 mod payload;
 mod sealed;
