@@ -60,6 +60,10 @@ fn add_errors(method: &str, path: &str, public: bool, operation: &mut Operation)
     let in_path = path.contains('{');
     let body = operation.request_body.is_some();
     let writes = !matches!(method, "GET" | "HEAD") || is_entry(path);
+    // Documents and bundles are made a few at a time; secrets are hashed a few at a time.
+    let in_turn = path.rsplit('/').next().is_some_and(|last| last.contains('.'))
+        || (method == "POST" && path.ends_with("/bundles"))
+        || path.ends_with("/pin");
     let common = [
         (in_path, "400", "The address cannot be read"),
         (!public, "401", "Not signed in, or an invalid or expired token"),
@@ -67,6 +71,7 @@ fn add_errors(method: &str, path: &str, public: bool, operation: &mut Operation)
         (body, "413", "The body is larger than allowed"),
         (body, "415", "The Content-Encoding, or the kind of the body, is not supported"),
         (asks || body, "422", "A parameter or a field of the body is wrong: `field` names it"),
+        (in_turn, "429", "Too many at a time: send again after `Retry-After`"),
         (true, "500", "An error of the service; its log says more"),
         (true, "503", "Not now: send again after `Retry-After`"),
         (writes, "507", "The disk is full; nothing was stored"),
