@@ -262,3 +262,44 @@ fn assert_table_is_whole(_: &Path, service: &Service) {
     assert!(table.iter().any(|d| d.path == "/api/v1/timeline.csv" && d.rule != Rule::Public));
     assert!(table.iter().any(|d| d.path == "/api/v1/compliance.csv" && d.rule != Rule::Public));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_really_acted_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let (admin, _) = add(&service, "boss", Role::Admin, None).await;
+    let (author, _) = add(&service, "zhang", Role::Patrol, None).await;
+    let mut phone = enrolled(&service, &admin).await;
+    let mut boss = browser(&service, &admin).await;
+    let body = |n: u32| with(report(n), "/person", json!({"id": author}));
+    phone.send(&service, "POST", "/api/v1/reports", &body(1)).await.created();
+    boss.send(&service, "POST", "/api/v1/reports", &body(2)).await.problem(422, "person.id");
+    let expires_at = service.app.store.clock().now() + jiff::SignedDuration::from_hours(24);
+    let new = jijia::store::people::NewMachine {
+        name: "ledger".into(),
+        role: Role::Machine,
+        unit: None,
+        stations: None,
+        expires_at,
+    };
+    let (machine, token) = service.app.store.add_machine(new, "shell".into()).await.unwrap();
+    let shown = format!("Bearer {token}");
+    let headers = [("authorization", shown.as_str()), ("content-type", "application/json")];
+    service.send("POST", "/api/v1/reports", &headers, body(3).to_string().as_bytes()).await.created();
+    let withdraw = json!({"id": id(90), "action": "withdraw", "reason": "重复", "person": {"id": admin}});
+    let path = format!("/api/v1/reports/{}/corrections", id(3));
+    boss.send(&service, "POST", &path, &withdraw).await.created();
+    let brought = format!("由 {} 代导入", machine.id);
+    for (n, said) in [(1, false), (3, true)] {
+        let api = boss.get(&service, &format!("/api/v1/reports/{}", id(n))).await;
+        let page = boss.get(&service, &format!("/reports/{}", id(n))).await;
+        assert_eq!(api.text().contains(&brought), said, "{}", api.text());
+        assert_eq!(page.text().contains(&brought), said);
+    }
+    let csv = boss.get(&service, "/api/v1/timeline.csv").await;
+    assert!(
+        csv.text().contains(&brought) && csv.text().contains(&format!("撤回：重复（{admin}）")),
+        "{}",
+        csv.text()
+    );
+}

@@ -55,7 +55,7 @@ async fn fields_are_corrected_and_every_version_stays() {
     assert_eq!(now["outfall"]["code"], "JJH-PK-0001");
     assert_eq!(now["photos"][0]["stored"], true);
     assert!(now["facts"].to_string().contains('黑'), "{now}");
-    assert_eq!(now["corrections"][0]["words"], "更正现场记录：核对后更正");
+    assert_eq!(now["corrections"][0]["words"], "更正现场记录：核对后更正（p-8）");
     assert_eq!(now["corrections"].as_array().unwrap().len(), 3);
     // What it said before is still there to read.
     let versions = now["versions"].as_array().unwrap();
@@ -151,7 +151,7 @@ async fn null_takes_a_position_its_reason_and_a_form_away() {
     let row = in_timeline(&service, 1).await;
     assert_eq!((&row["position"], &row["no_position"]), (&Value::Null, &json!("定位是办公室的")));
     assert_eq!((&row["outfall"], &row["sector"]), (&Value::Null, &Value::Null));
-    assert_eq!(row["corrections"][0]["words"], "更正位置：核对后更正");
+    assert_eq!(row["corrections"][0]["words"], "更正位置：核对后更正（p-8）");
     let elsewhere = service.get("/api/v1/timeline?outfall=JJH-PK-0003").await;
     assert!(!elsewhere.text().contains(&id(1)), "{}", elsewhere.text());
 

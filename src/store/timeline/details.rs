@@ -93,12 +93,15 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Corrections, the newest note, the reason of a withdrawal.
+    /// Corrections, the newest note, the reason of a withdrawal; who brought what another person saw.
     async fn add_versions(&mut self, sightings: &mut [Sighting]) -> Result<()> {
-        type VersionRow = (Vec<u8>, i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+        type Body = Option<Vec<u8>>;
+        type VersionRow = (Vec<u8>, i64, Vec<u8>, Vec<u8>, Body, Body, Body, Body);
         let mut query = QueryBuilder::new(
-            "select v.report, v.entry, e.body, e.leaf, n.body, w.body from report_version v
+            "select v.report, v.entry, e.body, e.leaf, n.body, w.body, b.body, p.body from report_version v
              join entry e on e.idx = v.entry
+             left join payload b on b.entry = v.entry and b.name = 'by'
+             left join payload p on p.entry = v.entry and p.name = 'person'
              left join payload n on n.entry = v.entry and n.name = 'note'
              left join payload w on w.entry = v.entry and w.name = 'reason'
              where v.report in (",
@@ -112,19 +115,23 @@ impl View<'_> {
             by_report.entry(row.0.clone()).or_default().push(row);
         }
         for s in sightings {
-            for (_, index, body, leaf, note, reason) in
+            for (_, index, body, leaf, note, reason, by, person) in
                 by_report.remove(&s.id.as_bytes()[..]).unwrap_or_default()
             {
                 let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
                 let entry = read_entry(index, &body)?;
                 s.note = disclosed(&entry, "note", note).or(s.note.take());
                 let received_at = entry.received_at;
+                let (by, person) = (named(&entry, "by", by), named(&entry, "person", person));
+                if matches!(entry.kind, Kind::Report { .. }) && is_brought(&by, &person) {
+                    s.flags.push(format!("由 {by} 代导入"));
+                }
                 if let Kind::Correction { action, changed, .. } = entry.kind {
                     let reason = reason.map_or_else(|| ERASED.into(), text);
                     if action == "withdraw" {
                         s.withdrawn = Some(reason.clone());
                     }
-                    let words = correction_words(&action, &changed, &reason);
+                    let words = correction_words(&action, &changed, &reason, &person);
                     let entry = EntryRef { index: index.unsigned_abs(), leaf_hash: hex::encode(leaf) };
                     s.corrections.push(CorrectionRef { received_at, words, entry });
                 }
@@ -135,25 +142,29 @@ impl View<'_> {
 
     /// Every version of a report in order, with the canonical bytes of its entry.
     pub(super) async fn list_versions(&mut self, report: Uuid) -> Result<Vec<Version>> {
-        type Row = (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
+        type Body = Option<Vec<u8>>;
+        type Row = (i64, Vec<u8>, Vec<u8>, Body, Body, Body, Body);
         let rows: Vec<Row> = sqlx::query_as(
-            "select v.entry, e.body, e.leaf, w.body, r.body, n.body
+            "select v.entry, e.body, e.leaf, w.body, r.body, n.body, p.body
              from report_version v join entry e on e.idx = v.entry
              left join payload w on w.entry = v.entry and w.name = 'reason'
              left join payload r on r.entry = v.entry and r.name = 'record'
              left join payload n on n.entry = v.entry and n.name = 'note'
+             left join payload p on p.entry = v.entry and p.name = 'person'
              where v.report = $1 order by v.entry",
         )
         .bind(report.as_bytes().to_vec())
         .fetch_all(&mut *self.tx)
         .await
         .map_err(read_error)?;
-        let version = |(index, body, leaf, reason, record, note): Row| {
+        let version = |(index, body, leaf, reason, record, note, person): Row| {
             let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
             let entry = read_entry(index, &body)?;
             let reason = reason.map_or_else(|| ERASED.into(), text);
             let words = match &entry.kind {
-                Kind::Correction { action, changed, .. } => correction_words(action, changed, &reason),
+                Kind::Correction { action, changed, .. } => {
+                    correction_words(action, changed, &reason, &named(&entry, "person", person))
+                }
                 _ => "上报".to_owned(),
             };
             Ok(Version {
@@ -244,6 +255,18 @@ fn disclosed(entry: &Entry, name: &str, body: Option<Vec<u8>>) -> Option<String>
     }
 }
 
+/// What an entry says of somebody: a payload, or in the clear in version 1; [`ERASED`] where that was erased.
+fn named(entry: &Entry, name: &str, payload: Option<Vec<u8>>) -> String {
+    let payload = payload.and_then(|bytes| String::from_utf8(bytes).ok());
+    payload.or_else(|| entry.clear.get(name).cloned()).unwrap_or_else(|| ERASED.into())
+}
+
+/// Whether a report came by another hand than its author's: a file, a token, somebody at a desk. A shared phone sends what
+/// lies on it, and in a demo nobody is asked.
+fn is_brought(by: &str, person: &str) -> bool {
+    by != ERASED && by != person && by != "demo" && !by.starts_with("phone-")
+}
+
 fn rank(key: &str) -> usize {
     property::PROPERTIES.iter().position(|p| p.key == key).unwrap_or(usize::MAX)
 }
@@ -266,7 +289,7 @@ fn push_reports(query: &mut QueryBuilder<Sqlite>, sightings: &[Sighting]) {
     }
 }
 
-fn correction_words(action: &str, changed: &[String], reason: &str) -> String {
+fn correction_words(action: &str, changed: &[String], reason: &str, person: &str) -> String {
     let field = |f: &String| match f.as_str() {
         "kind" => "类型",
         "position" => "位置",
@@ -279,8 +302,8 @@ fn correction_words(action: &str, changed: &[String], reason: &str) -> String {
     };
     let fields: Vec<&str> = changed.iter().map(field).collect();
     match action {
-        "withdraw" => format!("撤回：{reason}"),
-        "choose_outfall" => format!("选定排口：{reason}"),
-        _ => format!("更正{}：{reason}", fields.join("、")),
+        "withdraw" => format!("撤回：{reason}（{person}）"),
+        "choose_outfall" => format!("选定排口：{reason}（{person}）"),
+        _ => format!("更正{}：{reason}（{person}）", fields.join("、")),
     }
 }
