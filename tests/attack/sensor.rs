@@ -1,5 +1,7 @@
 //! A sensor, or whoever has its password, that sends what nobody can read, or names stations without end.
 
+use std::process::Command;
+
 use jijia::clock::Clock;
 use jijia::evidence::merkle::Hash;
 use jijia::people::Role;
@@ -10,6 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::fault::size;
+use crate::mosquitto::Mosquitto;
 use crate::service::{Service, id};
 
 /// As large as a message may be.
@@ -126,4 +129,46 @@ async fn a_token_that_is_bound_to_stations_sends_of_them_and_does_nothing_else()
     }
     let report = crate::service::report(9).to_string();
     service.send("POST", "/api/v1/reports", &headers, report.as_bytes()).await.problem(403, "");
+}
+
+/// The shipped rules of the broker.
+const ACL: &str = include_str!("../../config/mosquitto.acl");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_speaks_for_itself_alone_at_the_broker_with_the_shipped_rules() {
+    let broker = Mosquitto::start_with(|dir| {
+        let (passwords, rules) = (dir.join("passwd"), dir.join("acl"));
+        std::fs::write(&passwords, "").unwrap();
+        for user in ["jijia", "S1", "S2"] {
+            let made =
+                Command::new("mosquitto_passwd").arg("-b").arg(&passwords).args([user, "secret"]).status();
+            assert!(made.unwrap().success());
+        }
+        std::fs::write(&rules, ACL).unwrap();
+        format!("password_file {}\nacl_file {}", passwords.display(), rules.display())
+    })
+    .await;
+    let port = broker.port.to_string();
+    let mut heard = Command::new("mosquitto_sub")
+        .args([
+            "-p", &port, "-u", "jijia", "-P", "secret", "-q", "1", "-t", "jjh/#", "-C", "2", "-W", "60",
+            "-F", "%t",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let publish = |user: &str, topic: &str| {
+        let args = ["-p", &port, "-V", "5", "-u", user, "-P", "secret", "-q", "1", "-t", topic, "-m", "{}"];
+        let out = Command::new("mosquitto_pub").args(args).output().unwrap();
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    // Until the listener is there its own words are not heard: they are said again, and heard once more at most.
+    while heard.try_wait().unwrap().is_none() {
+        for (user, topic) in [("S1", "jjh/S2/telemetry"), ("S1", "jjh/S1/x"), ("jijia", "jjh/S1/telemetry")] {
+            assert!(publish(user, topic).contains("Not authorized"), "{user} said {topic}");
+        }
+        assert_eq!(publish("S1", "jjh/S1/telemetry"), "");
+    }
+    let said = heard.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8(said).unwrap(), "jjh/S1/telemetry\njjh/S1/telemetry\n");
 }
