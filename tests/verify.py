@@ -2,6 +2,7 @@
 """A second verifier of bundles, written from the format's description (src/evidence/bundle.rs) and nothing else.
 verify.py FILE.zip [--key VKEY] [--witness VKEY]...   exit code 0 good, 1 broken, 2 not a bundle, 3 good by no key but its own."""
 import argparse, base64, hashlib, json, re, struct, sys, zlib
+from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -117,6 +118,16 @@ def check_files(m, members, entries):
     for name, f in files.items():
         need(len(members[name]) == f["bytes"] and sha(members[name]).hex() == f["sha256"], name)
 
+def check_times(entries):
+    """Times do not fall by more than a minute, but where an entry says so, is of version 1, or another stands between."""
+    behind, last = 0, (0, None)
+    for index, e in ((i, e) for i, e in entries.items() if "received_at" in e):
+        before, last = last, (index, datetime.fromisoformat(e["received_at"]))
+        if before[1] and int((before[1] - last[1]).total_seconds()) > 60:
+            need(e["v"] == 1 or "clock_behind_s" in e or before[0] + 1 != index, "clock")
+            behind += 1
+    return behind
+
 def check_lines(payloads, readings, entries):
     last = (-1, b"")
     for line in lines(payloads):
@@ -188,12 +199,14 @@ def main():
         members = container(args.file)
         m, data = read_manifest(members["manifest.json"]), lines(members["entries.jsonl"])
         entries = dict(zip(m["entries"], map(read_entry, data), strict=True))
+        behind = check_times(entries)
         check_files(m, members, entries)
         check_lines(members["payloads.jsonl"], members["readings.jsonl"], entries)
         check_seal(m, members, args.key, args.witness)
     except Exception as error:  # what does not parse is broken too, wherever it is met
         return "broken: %s %s" % (type(error).__name__, error), 1
-    return "good: %d entries of %s, key %s" % (len(entries), m["origin"], args.key or "of the bundle"), 0 if args.key else 3
+    said = ", %d received before the one before" % behind if behind else ""
+    return "good: %d entries of %s, key %s%s" % (len(entries), m["origin"], args.key or "of the bundle", said), 0 if args.key else 3
 
 if __name__ == "__main__":
     said, code = main()

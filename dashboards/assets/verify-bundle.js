@@ -244,6 +244,21 @@ export function readProof(text) {
   return { extra, index: Number(index[1]), path, checkpoint: readCheckpoint(text.slice(at + 2)) };
 }
 
+/** Times do not fall by more than a minute, but where an entry says so, is of version 1, or another stands between. */
+function checkTimes(entries, say) {
+  let [before, falls] = [null, 0];
+  for (const [index, e] of entries) {
+    const at = Date.parse(e.received_at);
+    if (Number.isNaN(at)) continue;
+    if (before && Math.trunc((before.at - at) / 1000) > 60) {
+      need(e.v === 1 || "clock_behind_s" in e || before.index + 1 !== index, "b_clock", { entry: index });
+      falls += 1;
+    }
+    before = { index, at };
+  }
+  if (falls > 0) say("plain", "b_clocks", { n: falls });
+}
+
 /**
  * Checks a bundle. `say(state, key, args)` is told each finding that is good or unknown; the first that is not is
  * thrown. Gives the checkpoint and the log's key, for who knows the log.
@@ -260,6 +275,7 @@ export async function checkBundle(file, say, progress) {
   const entryLines = lines(strict.decode(await load(HEAD[2])), HEAD[2]);
   need(entryLines.length === m.entries.length, "b_form", { name: HEAD[2] });
   const entries = new Map(entryLines.map((line, i) => [m.entries[i], JSON.parse(line)]));
+  checkTimes(entries, say);
   let done = 0;
   const files = await checkFiles(m, members, entries, load, () => progress(0.5 + (0.5 * (done += 1)) / m.files.length));
   say("good", "b_files", { n: m.files.length });

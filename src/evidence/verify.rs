@@ -83,6 +83,8 @@ pub struct Proved {
     pub photos_missing: u64,
     /// Documents.
     pub documents: u64,
+    /// Entries received before the one before them: the clock had been set back, as an entry said or had not to say.
+    pub clock_falls: u64,
 }
 
 /// Checks the file that `input` gives from its first byte.

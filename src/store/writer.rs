@@ -1,8 +1,8 @@
 //! The one writing connection: a thread that commits groups of commands, and answers only after the commit.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,10 +17,29 @@ type Answer = Box<dyn FnOnce(Option<&Error>) + Send>;
 /// Without a transaction (it could not begin) a command does not run, and its answer carries the reason.
 type Job = Box<dyn FnOnce(Option<&mut Tx<'_>>) -> Answer + Send>;
 
+/// Commands that ride along with the next group.
+#[derive(Clone, Default)]
+struct Riders(Arc<Mutex<Vec<Job>>>);
+
+impl std::fmt::Debug for Riders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Riders")
+    }
+}
+
+impl Riders {
+    fn list(&self) -> MutexGuard<'_, Vec<Job>> {
+        // The list is whole at any time: a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The way to the writing thread. Cheap to clone; the thread ends when the last clone is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
+    /// What makes no commit of its own.
+    riders: Riders,
     broken: Arc<AtomicBool>,
     committed: watch::Sender<u64>,
 }
@@ -31,7 +50,9 @@ impl Writer {
         let (jobs, mut queue) = mpsc::channel::<Job>(1024);
         let broken = Arc::new(AtomicBool::new(false));
         let (committed, _) = watch::channel(0);
-        let this = Self { jobs, broken: Arc::clone(&broken), committed: committed.clone() };
+        let riders = Riders::default();
+        let this =
+            Self { jobs, riders: riders.clone(), broken: Arc::clone(&broken), committed: committed.clone() };
         let run = move || {
             // Also when a command panics: then no writing thread is left, and /readyz must say so.
             let _ended = Ended(Arc::clone(&broken), committed.clone());
@@ -42,6 +63,7 @@ impl Writer {
                     group.clear();
                     continue;
                 }
+                group.append(&mut riders.list());
                 if commit_group(&conn, &mut group).is_err_and(|e| matches!(e, Error::Internal(_))) {
                     broken.store(true, Ordering::SeqCst);
                 }
@@ -75,6 +97,24 @@ impl Writer {
         let gone = || Error::Unavailable("the store has stopped writing; see the log".into());
         self.jobs.send(job).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Runs `command` with the next command of somebody else, and never by itself: what only reads must not commit, since a
+    /// commit that fails ends all writing. `committed` is told once it is durable.
+    pub fn ride_along(
+        &self,
+        command: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+        committed: impl FnOnce() + Send + 'static,
+    ) {
+        let job: Job = Box::new(move |tx| {
+            let done = tx.is_some_and(|tx| tx.apart(command).is_ok());
+            Box::new(move |failed| {
+                if done && failed.is_none() {
+                    committed();
+                }
+            })
+        });
+        self.riders.list().push(job);
     }
 
     /// A commit failed by an I/O error: nothing more is written, the process must be restarted.

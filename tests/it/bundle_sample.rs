@@ -139,7 +139,7 @@ impl Lake {
             height: None,
             copy: copy.clone(),
         };
-        let index = self.append("2026-07-14T01:02:03.456Z", said, &[], taken);
+        let index = self.append("2026-07-14T01:00:03.456Z", said, &[], taken);
         if taken && self.random.u8(0..8) == 0 {
             let erasure = format!(r#"{{"type":"erasure","v":1,"target":{index},"name":"photo"}}"#);
             self.add(erasure.into_bytes(), true);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::Proved;
 use super::scan::Found;
 use crate::evidence::bundle::lines::{PayloadLine, ReadingLine, hash};
 use crate::evidence::bundle::{DOCUMENTS, ERASED_PHOTO, Manifest, Photos, document_member};
-use crate::evidence::entry::commitment;
+use crate::evidence::entry::{CLOCK_TOLERANCE_S, commitment};
 use crate::evidence::merkle::{Hash, leaf_hash};
 use crate::evidence::proof::verify_inclusion;
 
@@ -59,6 +60,14 @@ enum Kind {
     Other,
 }
 
+/// When an entry was received, as it says.
+#[derive(Clone, Debug, Deserialize)]
+struct Received {
+    v: u8,
+    received_at: Timestamp,
+    clock_behind_s: Option<u64>,
+}
+
 #[derive(Deserialize)]
 struct Commits {
     #[serde(default)]
@@ -70,12 +79,16 @@ pub(super) struct EntriesCheck<'a> {
     indexes: &'a [u64],
     facts: Vec<Fact>,
     lines: usize,
+    /// The entry before: its index, and when it was received.
+    before: Option<(u64, Timestamp)>,
+    /// Entries received before the one before them, which somebody has said or nobody had to.
+    clock_falls: u64,
     found: &'a mut Found,
 }
 
 impl<'a> EntriesCheck<'a> {
     pub(super) fn new(indexes: &'a [u64], found: &'a mut Found) -> Self {
-        Self { indexes, facts: Vec::new(), lines: 0, found }
+        Self { indexes, facts: Vec::new(), lines: 0, before: None, clock_falls: 0, found }
     }
 
     pub(super) fn take(&mut self, line: &[u8]) {
@@ -84,6 +97,7 @@ impl<'a> EntriesCheck<'a> {
         let Some(index) = index else { return };
         match read_entry(line) {
             Some((kind, open)) => {
+                self.check_time(index, line);
                 self.facts.push(Fact { index, leaf: leaf_hash(line), kind, open });
             }
             None => self.found.add("entry-form", format!("条目 {index} 不是规定的写法")),
@@ -95,7 +109,25 @@ impl<'a> EntriesCheck<'a> {
             let words = format!("清单列出 {} 个条目，文件里有 {} 个", self.indexes.len(), self.lines);
             self.found.add("entry-count", words);
         }
-        Facts(self.facts)
+        Facts { list: self.facts, clock_falls: self.clock_falls }
+    }
+
+    /// Times do not fall from one entry to the next, but for a clock that was set back: since version 2 the entry says so.
+    fn check_time(&mut self, index: u64, line: &[u8]) {
+        // An entry without a time was found, or is of a kind that has none here.
+        let Ok(Received { v, received_at, clock_behind_s }) = serde_json::from_slice(line) else { return };
+        let Some((before, at)) = self.before.replace((index, received_at)) else { return };
+        let behind_s = at.duration_since(received_at).as_secs();
+        if behind_s <= CLOCK_TOLERANCE_S.cast_signed() {
+            return;
+        }
+        // Between two that do not follow each other another may have said it.
+        if v == 1 || clock_behind_s.is_some() || before + 1 != index {
+            self.clock_falls += 1;
+        } else {
+            let words = format!("条目 {index} 的接收时间比前一条早 {behind_s} 秒，条目自己没有说明");
+            self.found.add("clock", words);
+        }
     }
 }
 
@@ -119,16 +151,19 @@ struct PhotoFact<'a> {
 
 /// The entries, ascending by index.
 #[derive(Debug)]
-pub(super) struct Facts(pub(super) Vec<Fact>);
+pub(super) struct Facts {
+    pub(super) list: Vec<Fact>,
+    clock_falls: u64,
+}
 
 impl Facts {
     fn place_of(&self, index: u64) -> Option<usize> {
-        self.0.binary_search_by_key(&index, |f| f.index).ok()
+        self.list.binary_search_by_key(&index, |f| f.index).ok()
     }
 
     /// Entry and name of what was erased by law.
     fn erased(&self) -> BTreeSet<(u64, &str)> {
-        let erased = self.0.iter().filter_map(|f| match &f.kind {
+        let erased = self.list.iter().filter_map(|f| match &f.kind {
             Kind::Erasure { target, name } => Some((*target, name.as_str())),
             _ => None,
         });
@@ -138,7 +173,7 @@ impl Facts {
     /// Those that are not erased.
     fn photos(&self) -> impl Iterator<Item = PhotoFact<'_>> {
         let erased = self.erased();
-        let here = self.0.iter().filter(move |f| !erased.contains(&(f.index, ERASED_PHOTO)));
+        let here = self.list.iter().filter(move |f| !erased.contains(&(f.index, ERASED_PHOTO)));
         here.filter_map(|f| match &f.kind {
             Kind::Photo { sha256, bytes, media_type, copy } => {
                 Some(PhotoFact { sha256, bytes: *bytes, media_type, copy: copy.as_deref() })
@@ -148,7 +183,7 @@ impl Facts {
     }
 
     fn exports(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|f| match &f.kind {
+        self.list.iter().filter_map(|f| match &f.kind {
             Kind::Export { format, sha256 } => Some((format.as_str(), sha256.as_str())),
             _ => None,
         })
@@ -190,7 +225,7 @@ impl Facts {
 
     pub(super) fn count(&self, proved: &mut Proved) {
         let erased = self.erased();
-        let open = || self.0.iter().flat_map(|f| f.open.keys().map(|name| (f.index, name.as_str())));
+        let open = || self.list.iter().flat_map(|f| f.open.keys().map(|name| (f.index, name.as_str())));
         let payloads_erased = open().filter(|o| erased.contains(o)).count() as u64;
         proved.withheld = open().count() as u64 - payloads_erased;
         let photos_erased = erased.iter().filter(|(_, name)| *name == ERASED_PHOTO).count() as u64;
@@ -198,7 +233,7 @@ impl Facts {
         let here: BTreeSet<&str> = self.photos().map(|p| p.sha256).collect();
         proved.copies = self.photos().filter(|p| p.copy.is_some()).count() as u64;
         let named: BTreeSet<&str> = self
-            .0
+            .list
             .iter()
             .flat_map(|f| match &f.kind {
                 Kind::Report { photos } | Kind::Correction { photos } => photos.as_slice(),
@@ -209,6 +244,7 @@ impl Facts {
         proved.photos = here.len() as u64;
         proved.photos_missing = (named.difference(&here).count() as u64).saturating_sub(photos_erased);
         proved.documents = self.exports().count() as u64;
+        proved.clock_falls = self.clock_falls;
     }
 }
 
@@ -236,7 +272,7 @@ impl<'a> PayloadsCheck<'a> {
             self.found.add("payload-order", format!("载荷第 {n} 行的次序不对"));
         }
         self.last = Some(place);
-        let fact = self.facts.place_of(line.entry).and_then(|at| self.facts.0.get_mut(at));
+        let fact = self.facts.place_of(line.entry).and_then(|at| self.facts.list.get_mut(at));
         match fact.and_then(|f| f.open.remove(&line.name)) {
             Some(known) if known == commitment(&salt, &body) => {}
             Some(_) => {
@@ -285,7 +321,7 @@ impl<'a> ReadingsCheck<'a> {
             self.found.add("reading-order", format!("观测第 {n} 行的次序不对"));
         }
         self.last = Some(place);
-        let batch = self.facts.place_of(line.entry).and_then(|at| self.facts.0.get(at));
+        let batch = self.facts.place_of(line.entry).and_then(|at| self.facts.list.get(at));
         let proved = batch.and_then(|f| match &f.kind {
             Kind::Observations { count, root } => {
                 let leaf = leaf_hash(line.row.get().as_bytes());

@@ -96,7 +96,7 @@ impl Sealed<'_> {
             return Err(Stop::found("proof", words));
         }
         let mut left = hashes;
-        let mut facts = self.facts.0.iter().peekable();
+        let mut facts = self.facts.list.iter().peekable();
         for (index, length) in self.manifest.entries.iter().zip(lengths) {
             let (path, after) = left.split_at_checked(length).unwrap_or_default();
             left = after;

@@ -89,6 +89,10 @@ fn content(p: &Proved) -> Vec<Line> {
     if p.withheld > 0 {
         lines.push(("说明 [withheld]", format!("{} 项载荷没有公开（如人名），只有其承诺", p.withheld)));
     }
+    if p.clock_falls > 0 {
+        let words = format!("{} 处接收时间早于前一条（服务器时钟被拨回）；次序以日志为准", p.clock_falls);
+        lines.push(("说明 [clock]", words));
+    }
     if p.photos_missing > 0 {
         lines.push(("说明 [photos-missing]", format!("{} 张上报登记的照片不在本包", p.photos_missing)));
     }

@@ -141,21 +141,15 @@ impl Store {
         Ok(account.map(|account| Session { account, phone }))
     }
 
-    /// Stores when a session was used, in its own time: a full disk or another process that writes must not hold up who
-    /// reads. Crash before the commit: the session is only idle since its last stored use.
+    /// Notes when a session was used; it is stored with the next write of somebody: whoever reads makes no commit, which a
+    /// failing disk would answer by ending the service. Crash before that: the session is only idle since its last stored use.
     fn note_use(&self, digest: [u8; 32], now: i64) {
         self.last_used.set(digest, now);
-        let (writer, last_used) = (self.writer.clone(), self.last_used.clone());
-        tokio::spawn(async move {
-            let update = move |tx: &mut Tx<'_>| {
-                tx.exec("update session set seen_ms = ?2 where digest = ?1", (digest, now))
-            };
-            match writer.run(update).await {
-                Ok(()) => last_used.stored(&digest, now),
-                // It counts from memory until the next attempt.
-                Err(error) => tracing::debug!(%error, "the last use of a session was not stored"),
-            }
-        });
+        let last_used = self.last_used.clone();
+        let update = move |tx: &mut Tx<'_>| {
+            tx.exec("update session set seen_ms = ?2 where digest = ?1", (digest, now))
+        };
+        self.writer.ride_along(update, move || last_used.stored(&digest, now));
     }
 
     /// Ends a session.
