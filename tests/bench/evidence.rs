@@ -17,7 +17,7 @@ use jijia::patrol::photo::Limits;
 use jijia::store::{Opener, Store};
 use sha2::{Digest, Sha256};
 
-use self::bundle_sample::{Shape, make};
+use self::bundle_sample::{Shape, Twist, make};
 use crate::figures::{Figure, median, ms, thousands};
 use crate::http::Connection;
 use crate::memory::mb;
@@ -148,7 +148,7 @@ fn verifying(long: bool) -> Result<Vec<Figure>, Fault> {
         permille: 500,
         photo_bytes,
         photos: Photos::Originals,
-        honest: true,
+        twist: Twist::None,
         witnesses: 1,
     };
     let folder = crate::folder()?;

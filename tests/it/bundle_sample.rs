@@ -28,9 +28,20 @@ pub struct Shape {
     /// Bytes of all photos, about.
     pub photo_bytes: usize,
     pub photos: Photos,
-    /// Copies are those that their entries name.
-    pub honest: bool,
+    pub twist: Twist,
     pub witnesses: u8,
+}
+
+/// What is not as usual in a log, though its own key seals it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Twist {
+    None,
+    /// Copies are not those that their entries name.
+    OtherCopy,
+    /// The last report came an hour before the one before it by the clock; whether its entry says so.
+    ClockBack {
+        said: bool,
+    },
 }
 
 /// A bundle in parts; [`Made::zip`] puts it together.
@@ -128,7 +139,7 @@ impl Lake {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         let types = ["image/jpeg", "image/png", "image/webp", "image/heic"];
         let media_type = types[self.random.usize(0..4)];
-        let made = if self.shape.honest { &bytes[..length / 2] } else { b"another" };
+        let made = if self.shape.twist == Twist::OtherCopy { b"another" } else { &bytes[..length / 2] };
         let copy =
             (media_type != "image/heic" && self.random.bool()).then(|| hex::encode(Sha256::digest(made)));
         let said = Said::Photo {
@@ -217,6 +228,14 @@ impl Lake {
                     self.report(photos, taken);
                 }
                 _ => drop(self.photo(taken)),
+            }
+        }
+        if let Twist::ClockBack { said } = self.shape.twist {
+            for (at, behind_s) in [("2026-07-14T02:00:00Z", None), ("2026-07-14T01:00:00Z", Some(3600))] {
+                let report = Said::Report { id: Uuid::nil(), patrol: None, photos: Vec::new() };
+                let mut entry = Entry::new(at.parse().unwrap(), report, &[]);
+                entry.clock_behind_s = behind_s.filter(|_| said);
+                self.add(entry.to_bytes().unwrap(), true);
             }
         }
         for format in bundle::DOCUMENTS {

@@ -8,7 +8,7 @@ use jijia::evidence::bundle::{self, Photos};
 use jijia::evidence::note::{Kind, SignerKey};
 use jijia::evidence::verify::{Trusted, Verdict, verify};
 
-use crate::bundle_sample::{Made, ORIGIN, Shape, make};
+use crate::bundle_sample::{Made, ORIGIN, Shape, Twist, make};
 use crate::cli::jijia;
 
 pub const SMALL: Shape = Shape {
@@ -17,7 +17,7 @@ pub const SMALL: Shape = Shape {
     permille: 700,
     photo_bytes: 60,
     photos: Photos::Originals,
-    honest: true,
+    twist: Twist::None,
     witnesses: 1,
 };
 
@@ -59,7 +59,7 @@ fn good_bundles_of_every_shape_raise_no_alarm() {
             permille: random.u64(0..=1000),
             photo_bytes: random.usize(0..20_000),
             photos: if random.bool() { Photos::Originals } else { Photos::Copies },
-            honest: true,
+            twist: Twist::None,
             witnesses: random.u8(0..3),
         });
         let zip = made.zip();
@@ -80,7 +80,7 @@ fn good_bundles_of_every_shape_raise_no_alarm() {
 #[test]
 fn a_copy_that_is_not_the_one_its_entry_names_is_found() {
     let shape = Shape { log: 40, permille: 1000, photo_bytes: 4000, photos: Photos::Copies, ..SMALL };
-    let zip = make(Shape { honest: false, ..shape }).zip();
+    let zip = make(Shape { twist: Twist::OtherCopy, ..shape }).zip();
     let found = codes(&verify(&zip[..], &Trusted::default()).unwrap());
     assert!(!found.is_empty() && found.iter().all(|code| *code == "copy"), "{found:?}");
     assert_eq!(python(&zip, &[]), 1);
@@ -88,6 +88,19 @@ fn a_copy_that_is_not_the_one_its_entry_names_is_found() {
     let verdict = verify(&zip[..], &Trusted::default()).unwrap();
     let Verdict::Good(proved) = &verdict else { panic!("{}", verdict.words()) };
     assert!(proved.copies > 0 && verdict.words().contains("副本哈希在条目里"), "{}", verdict.words());
+    assert_eq!(python(&zip, &[]), i32::from(OWN_KEY));
+}
+
+#[test]
+fn a_time_that_falls_is_found_unless_the_entry_says_so() {
+    let zip = make(Shape { twist: Twist::ClockBack { said: false }, ..SMALL }).zip();
+    assert_eq!(codes(&verify(&zip[..], &Trusted::default()).unwrap()), ["clock"]);
+    assert_eq!(python(&zip, &[]), 1);
+    let zip = make(Shape { twist: Twist::ClockBack { said: true }, ..SMALL }).zip();
+    let verdict = verify(&zip[..], &Trusted::default()).unwrap();
+    let Verdict::Good(proved) = &verdict else { panic!("{}", verdict.words()) };
+    assert_eq!(proved.clock_falls, 1);
+    assert!(verdict.words().contains("1 处接收时间早于前一条"), "{}", verdict.words());
     assert_eq!(python(&zip, &[]), i32::from(OWN_KEY));
 }
 
