@@ -21,7 +21,7 @@ use self::bundle_sample::{Shape, Twist, make};
 use crate::figures::{Figure, median, ms, thousands};
 use crate::http::Connection;
 use crate::memory::mb;
-use crate::reports::post_all;
+use crate::reports::{post_all, stored};
 use crate::service::{PROGRAM, Service, status_kb};
 use crate::{Fault, Outcome, Session};
 
@@ -120,11 +120,6 @@ fn watched(service: &Service, first: u64, count: usize) -> Result<(Duration, Vec
         let delays = looking.join().map_err(|_| "the watcher broke off")??;
         Ok((posted?.0, delays))
     })
-}
-
-fn stored(connection: &mut Connection) -> Result<u64, Fault> {
-    let head: serde_json::Value = serde_json::from_slice(&connection.get("/api/v1/head")?)?;
-    Ok(head["log_size"].as_u64().ok_or("no log_size")?)
 }
 
 /// Waits for a signed head over `size` entries.

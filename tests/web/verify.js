@@ -89,6 +89,8 @@ exports.verify = async function verify(browser, base, say, keep) {
   const [copies, originals] = [await bundle("copies"), await bundle("originals")];
   const [origin, size, root] = paper.split("\n");
   const digit = (bytes) => bytes.indexOf(Buffer.from('"received_at":"')) + 16;
+  // A character of the Base64 whose neighbour is one as well.
+  const signed = (bytes) => bytes.subarray(0, -20).toString("latin1").search(/[b-yB-Y2-9][^b-yB-Y2-9]*$/);
   const cases = [
     ["a receipt", { text: JSON.stringify(receipt) }, "good", "included"],
     ["a receipt with an older date", { text: JSON.stringify({ ...receipt, received_at: "2026-01-01T00:00:00Z" }) }, "bad",
@@ -121,7 +123,7 @@ exports.verify = async function verify(browser, base, say, keep) {
     ["a payload altered", { file: forged(copies, "payloads.jsonl", (b) => b.length - 9) }, "bad", "b_file"],
     ["a photo altered", { file: forged(originals, "photos/", () => 99) }, "bad", "b_file"],
     ["a copy altered", { file: forged(copies, "copies/", () => 99) }, "bad", "b_file"],
-    ["a signature altered", { file: forged(copies, "seal/entry.tlog-proof", (b) => b.length - 20) }, "bad", "bad_signature"],
+    ["a signature altered", { file: forged(copies, "seal/entry.tlog-proof", signed) }, "bad", "bad_signature"],
     ["a proof altered", { file: forged(copies, "seal/proofs.bin", () => 5) }, "bad", "b_entry"],
     ["a byte behind", { file: Buffer.concat([copies, Buffer.from("x")]) }, "bad", "b_directory"],
     ["cut off", { file: copies.subarray(0, copies.length - 30) }, "bad", "b_directory"],
