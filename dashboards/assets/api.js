@@ -30,8 +30,8 @@ export async function ask(method, path, body) {
 }
 
 /** The words of a page's own list, their names in braces filled; what fills them is text, never markup. */
-export function catalogue() {
-  const words = new Map([...document.getElementById("words").children].map((line) => [line.dataset.key, line.textContent]));
+export function catalogue(id = "words") {
+  const words = new Map([...document.getElementById(id).children].map((line) => [line.dataset.key, line.textContent]));
   return (key, args = {}) =>
     (words.get(key) || key).replace(/\{(\w+)\}/g, (whole, name) => (name in args ? String(args[name]) : whole));
 }

@@ -1,9 +1,9 @@
 // A bundle (证据包), checked by its format's description (src/evidence/bundle.rs) from the file alone: the third reader
 // of it, after `jijia verify` and tests/verify.py. The file is read in slices; the largest thing in memory is one photo.
 import {
-  Wrong, checkLine, fromBase64, fromHex, hex, included, join, leafHash, need, readCheckpoint, readKey, same,
-  sha256, utf8,
-} from "./verify-log.js";
+  Wrong, fromBase64, fromHex, hex, included, join, leafHash, need, readCheckpoint, same, sha256, utf8,
+} from "./log-tree.js";
+import { checkLine, readKey } from "./verify-log.js";
 
 const HEAD = ["读我.txt", "manifest.json", "entries.jsonl", "payloads.jsonl", "readings.jsonl"];
 const SEAL = ["seal/entry.json", "seal/entry.tlog-proof", "seal/keys.txt", "seal/proofs.bin"];

@@ -1,88 +1,10 @@
-// The evidence log, read and checked by script alone: RFC 6962 hashes, C2SP checkpoints (signed notes), C2SP tiles.
-// Nothing here believes the server: what it sends is hashed and compared.
+// The evidence log, read and checked by script alone: C2SP checkpoints (signed notes) and C2SP tiles. Nothing here believes
+// the server: what it sends is hashed and compared.
 
+import {
+  Wrong, continued, fromBase64, hex, join, need, nodeHash, readCheckpoint, same, sha256, utf8,
+} from "./log-tree.js";
 import { verifyAsync } from "./noble-ed25519.js";
-
-export class Wrong extends Error {
-  /** `key` names the finding in the catalogue, `args` fill it. */
-  constructor(key, args = {}) {
-    super(key);
-    this.key = key;
-    this.args = args;
-  }
-}
-
-export function need(good, key, args) {
-  if (!good) throw new Wrong(key, args);
-}
-
-export const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
-
-export function fromHex(text) {
-  need(/^[0-9a-f]{64}$/.test(text), "bad_hash", { text: String(text).slice(0, 80) });
-  return Uint8Array.from(text.match(/../g), (pair) => parseInt(pair, 16));
-}
-
-/** Base64 in its one form: with padding, no bits set in it. */
-export function fromBase64(text) {
-  let raw = null;
-  try {
-    raw = atob(text);
-  } catch (error) {
-    // Said below.
-  }
-  need(raw !== null && btoa(raw) === text, "bad_base64", { text: String(text).slice(0, 80) });
-  return Uint8Array.from(raw, (c) => c.charCodeAt(0));
-}
-
-export const toBase64 = (bytes) => btoa(String.fromCharCode(...bytes));
-export const utf8 = (text) => new TextEncoder().encode(text);
-
-export function join(...parts) {
-  const all = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-export const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
-export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-export const leafHash = (entry) => sha256(join(Uint8Array.of(0), entry));
-const nodeHash = (left, right) => sha256(join(Uint8Array.of(1), left, right));
-
-/** RFC 9162, 2.1.3.2. Sizes are below 2^53; `>>` would cut them to 32 bits. */
-export async function included(leaf, index, size, path, root) {
-  let [fn, sn, r] = [index, size - 1, leaf];
-  const half = (n) => Math.floor(n / 2);
-  if (!(index < size)) return false;
-  for (const p of path) {
-    if (sn === 0) return false;
-    if (fn % 2 === 1 || fn === sn) {
-      r = await nodeHash(p, r);
-      while (fn !== 0 && fn % 2 === 0) [fn, sn] = [half(fn), half(sn)];
-    } else {
-      r = await nodeHash(r, p);
-    }
-    [fn, sn] = [half(fn), half(sn)];
-  }
-  return sn === 0 && same(r, root);
-}
-
-/** The three lines of a checkpoint, and the lines of its signatures if it is a signed note. */
-export function readCheckpoint(text) {
-  const [body, ...rest] = text.split("\n\n");
-  const [origin, size, root, more] = body.replace(/\n$/, "").split("\n");
-  need(more === undefined && origin && /^(0|[1-9][0-9]{0,14})$/.test(size) && root, "bad_checkpoint");
-  need(rest.length <= 1, "bad_checkpoint");
-  const hash = fromBase64(root);
-  need(hash.length === 32, "bad_checkpoint");
-  const lines = rest.length === 0 ? [] : rest[0].replace(/\n$/, "").split("\n");
-  const signed = utf8(`${origin}\n${size}\n${root}\n`);
-  return { origin, size: Number(size), root: hash, signed, lines };
-}
 
 /** A verifier key, `name+id+base64(type ‖ public key)`; its id is checked. */
 export async function readKey(text) {
@@ -183,6 +105,25 @@ export class Log {
   /** The root over the first `size` entries, by the tiles. */
   root(size) {
     return size === 0 ? sha256(new Uint8Array(0)) : this.range(0, size);
+  }
+
+  /** Is `head` the beginning of this log? By one proof for both: two roots from tiles of their own could be of two logs. */
+  async continues(head) {
+    if (head.size === 0) return false;
+    const hashes = [];
+    let [start, end] = [0, this.size];
+    while (end !== head.size) {
+      const middle = start + 2 ** (Math.ceil(Math.log2(end - start)) - 1);
+      if (head.size <= middle) {
+        hashes.unshift(await this.range(middle, end));
+        end = middle;
+      } else {
+        hashes.unshift(await this.range(start, middle));
+        start = middle;
+      }
+    }
+    if (start > 0) hashes.unshift(await this.range(start, end));
+    return continued(head.size, head.root, this.size, this.checkpoint.root, hashes);
   }
 
   /** The inclusion proof of `index` in the checkpoint's tree, from the leaf up. */

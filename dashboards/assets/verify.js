@@ -1,8 +1,7 @@
 // The page that checks a receipt, a proof file, a bundle or the QR of a printed document against the published log,
 // by script alone. Every finding is a line of words from the page's own list; the verdict stands above them.
-import {
-  Log, Wrong, checkLine, fromBase64, fromHex, hex, included, leafHash, need, readCheckpoint, readKey, same, utf8,
-} from "./verify-log.js";
+import { Wrong, fromBase64, fromHex, hex, included, leafHash, need, readCheckpoint, same, utf8 } from "./log-tree.js";
+import { Log, checkLine, readKey } from "./verify-log.js";
 import { checkBundle, isBundle, readProof } from "./verify-bundle.js";
 
 const $ = (id) => document.getElementById(id);
@@ -92,7 +91,7 @@ async function checkReceipt(log, index, leaf, receipt = {}) {
 async function checkOlder(log, head) {
   need(head.origin === log.checkpoint.origin, "other_origin", { paper: head.origin, log: log.checkpoint.origin });
   need(head.size <= log.size, "shorter", { paper: head.size, log: log.size });
-  need(same(await log.root(head.size), head.root), "forked", { size: head.size });
+  need(await log.continues(head), "forked", { size: head.size });
   say("good", "continues", { size: head.size, log: log.size });
 }
 

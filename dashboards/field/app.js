@@ -3,6 +3,7 @@
 import { h, hush, say, show } from "./dom.js";
 import { missing, guide } from "./guide.js";
 import { knows, speak, t } from "./words.js";
+import * as heads from "./heads.js";
 import * as home from "./home.js";
 import * as patrol from "./patrol.js";
 import * as people from "./people.js";
@@ -54,6 +55,7 @@ function trouble(error) {
 async function keepFresh() {
   const known = place.refresh();
   await session.renew();
+  heads.check();
   if (!session.person()) await known;
 }
 
@@ -63,7 +65,7 @@ async function recall(spoken) {
   const tell = () => waits && say(t("trouble.held"), { bad: true, seconds: 600 });
   const held = setTimeout(() => spoken.then(tell), HELD_MS);
   try {
-    await Promise.all([session.recall(), place.recall(), settings.recall()]);
+    await Promise.all([session.recall(), place.recall(), settings.recall(), spoken.then(heads.recall)]);
     await store.tidy(Date.now());
   } finally {
     waits = false;

@@ -1,6 +1,7 @@
 // What the person should know of the phone itself: room, and how long something has waited.
 
 import { t } from "./words.js";
+import * as heads from "./heads.js";
 import * as store from "./store.js";
 
 const LOW_BYTES = 200e6;
@@ -16,11 +17,12 @@ async function freeBytes() {
 /** Warnings in words, most often none. */
 export async function warnings(now) {
   const said = [];
-  const [free, open] = await Promise.all([freeBytes(), store.listOpen()]);
+  const [free, open, unsigned] = await Promise.all([freeBytes(), store.listOpen(), heads.warning(now)]);
   if (free !== null && free < LOW_BYTES) said.push(t("warn.room", { mb: Math.max(0, Math.floor(free / 1e6)) }));
   if (open.length > 0 && now - open[0].made.ms > LONG_MS) said.push(t("warn.waiting", { n: open.length }));
   const needs = open.filter((item) => item.record.state === "needs").length;
   if (needs > 0) said.push(t("warn.needs", { n: needs }));
   if (open.some((item) => item.record.state === "login")) said.push(t("warn.login"));
+  if (unsigned) said.push(unsigned);
   return said;
 }

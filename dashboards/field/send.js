@@ -4,6 +4,7 @@
 
 import { Refused, Unreachable, ask } from "./api.js";
 import { deviceTime, now } from "./clock.js";
+import { check } from "./heads.js";
 import { sha256 as hash } from "./photo.js";
 import { renew } from "./session.js";
 import { t } from "./words.js";
@@ -38,6 +39,7 @@ let hasLease = false;
 let again = false;
 let failures = 0;
 let misses = 0;
+let further = false;
 let piece_bytes = PIECE_BYTES.first;
 /** Do the headers of pieces come through, or does something on the way drop them? Asked once, of the first photo. */
 let inPieces = null;
@@ -101,6 +103,9 @@ export async function send(how) {
     await store.release(holder);
     move();
   }
+  // There is a network: has the log that gave the receipts only grown?
+  if (further) check({ now: true });
+  further = false;
 }
 
 /** Again while something came meanwhile. */
@@ -139,6 +144,7 @@ async function round() {
 
 /** Something has come further than it was. */
 function onward() {
+  further = true;
   misses = 0;
   failures = 0;
 }

@@ -5,6 +5,7 @@ import { button, h, show } from "./dom.js";
 import { place } from "./place.js";
 import { strip } from "./strip.js";
 import { speak, t } from "./words.js";
+import * as heads from "./heads.js";
 import * as store from "./store.js";
 
 const ZOOMS = ["100", "130", "165"];
@@ -71,6 +72,7 @@ export async function open() {
       h("span", {}, t("settings.original"))),
     h("p", { class: "calm" }, t("settings.original_words")),
     h("h2", {}, t("settings.install")), h("p", { class: "calm" }, t("settings.install_words")),
+    h("h2", {}, t("heads.title")), heads.settings(open),
     h("h2", {}, t("settings.privacy")), h("p", { class: "calm" }, t("settings.privacy_words")),
     place().notice ? h("p", { class: "calm" }, t("settings.notice", { place: place().place })) : null));
   const again = focused && document.getElementById(focused);

@@ -185,9 +185,10 @@ export async function listDoneSince(ms) {
 
 /** Writes down how the record of an item stands. */
 export async function settleRecord(id, record) {
-  const tx = db.transaction(["items", "photos"], "readwrite", STRICT);
+  const tx = db.transaction(["items", "photos", "kv"], "readwrite", STRICT);
   const item = await tx.objectStore("items").get(id);
   if (item) await close(tx, { ...item, record });
+  keepReceipt(tx, record.receipt);
   await tx.done;
   changed();
 }
@@ -197,9 +198,10 @@ export async function settleRecord(id, record) {
  * or that it erased it by law.
  */
 export async function settlePhoto(sha256, state) {
-  const tx = db.transaction(["items", "photos", "bytes"], "readwrite", STRICT);
+  const tx = db.transaction(["items", "photos", "bytes", "kv"], "readwrite", STRICT);
   const photo = await tx.objectStore("photos").get(sha256);
   if (!photo) return;
+  keepReceipt(tx, state.receipt);
   const settled = state.state === "sent" || state.state === "gone";
   tx.objectStore("photos").put({ ...photo, ...state, open: settled ? 0 : 1 });
   if (settled) {
@@ -209,6 +211,51 @@ export async function settlePhoto(sha256, state) {
   }
   await tx.done;
   changed();
+}
+
+/** Keeps a receipt until it was found under a signed head of the log. */
+function keepReceipt(tx, receipt) {
+  if (receipt) tx.objectStore("kv").put(receipt, `receipt.${receipt.index}`);
+}
+
+/** Receipts that were not found under a head yet, oldest first. */
+export async function listReceipts() {
+  const all = await under("receipt.");
+  return all.map(([, receipt]) => receipt).sort((a, b) => a.index - b.index);
+}
+
+/** Writes down what is kept of the log, and forgets the receipts that are under its head. */
+export async function keepLog(log, found) {
+  const tx = db.transaction("kv", "readwrite", STRICT);
+  tx.store.put(log, "log");
+  found.forEach((index) => tx.store.delete(`receipt.${index}`));
+  await tx.done;
+}
+
+/**
+ * What the server had from entry `from` on and has lost goes again, as far as it is still here. Gives how many records go,
+ * and of how many photos no bytes are left.
+ */
+export async function reopen(from) {
+  const lost = ({ state, receipt }) => state === "sent" && receipt && receipt.index >= from;
+  const again = { records: 0, without: 0 };
+  await whole(["items", "photos", "bytes", "kv"], async (tx) => {
+    for (const photo of await tx.objectStore("photos").getAll()) {
+      if (!lost(photo)) continue;
+      const has = await tx.objectStore("bytes").getKey(photo.sha256);
+      if (has) within(tx.objectStore("photos").put({ ...photo, state: "saved", open: 1, receipt: null }));
+      else again.without += 1;
+    }
+    for (const item of await tx.objectStore("items").getAll()) {
+      if (!lost(item.record)) continue;
+      within(tx.objectStore("items").put({ ...item, record: { state: "saved" }, open: 1 }));
+      again.records += 1;
+    }
+    const receipts = await tx.objectStore("kv").getAllKeys(IDBKeyRange.bound("receipt.", "receipt.\uffff"));
+    for (const key of receipts) if (Number(key.slice(8)) >= from) within(tx.objectStore("kv").delete(key));
+  });
+  changed();
+  return again;
 }
 
 /** Stores an item, done when every part of it is. */

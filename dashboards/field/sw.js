@@ -9,7 +9,7 @@ const PICTURES_MAX = 40;
 // Kept when they are first asked for: large, or wanted by the browser alone.
 const ON_DEMAND = ["/m/jsqr.js", "/m/icon-192.png", "/m/icon-512.png"];
 // Kept as soon as the app stands: the first start does not wait for them; a newer version comes whole.
-const SOON = ["/m/voice.js"];
+const SOON = ["/m/voice.js", "/m/log-heads.js", "/m/log-tree.js"];
 const PREVIEW = /^\/api\/v1\/photos\/[0-9a-f]{64}\/preview$/;
 
 // The name of a kept file is its address and its hash: two versions lie beside each other until the old one has gone.

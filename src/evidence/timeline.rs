@@ -4,7 +4,7 @@
 mod sighting;
 mod summary;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -139,6 +139,9 @@ pub struct Timeline {
     /// The newest signed head of the log at the cut-off; every document shows it, so that each print is a witness.
     #[serde(skip)]
     pub checkpoint: Option<Checkpoint>,
+    /// Who had compared a head of the log within [`WATCHED`] before the cut-off.
+    #[serde(skip)]
+    pub seen_heads: Option<SeenHeads>,
     /// The limits that weather and levels were judged by; every document states them.
     pub rules: Rules,
     /// The counts under the heading.
@@ -149,6 +152,22 @@ pub struct Timeline {
     pub series: Vec<Series>,
     /// Rain by day for the chart.
     pub rain_days: Vec<RainDay>,
+}
+
+/// Within this somebody outside should have compared the log's head: a witness, a phone, a desk.
+pub const WATCHED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Who keeps heads of the log, by what they said themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenHeads {
+    /// Phones.
+    pub phones: u64,
+    /// Accounts at desks.
+    pub desks: u64,
+    /// Entries under the largest of their heads.
+    pub size: u64,
+    /// When one of them last compared.
+    pub at: Timestamp,
 }
 
 /// One line of the timeline.

@@ -10,6 +10,7 @@
 //! size, or a head that forgets entries, would be proof that the office had forged its log; so in doubt nothing is
 //! signed, the words say what to do, and reports are taken as before.
 
+mod compare;
 pub mod durable;
 mod guard;
 mod key;
@@ -31,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::evidence::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::evidence::note::{SignerKey, VerifierKey};
 use crate::store::{Store, off_thread};
+pub use compare::Comparison;
 use guard::Guard;
 use key::KeyFile;
 pub use proofs::{Consistency, Inclusion};

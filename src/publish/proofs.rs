@@ -143,7 +143,7 @@ impl Publisher {
     }
 
     /// When to ask again, or what is in the way.
-    fn not_yet(&self, what: &str) -> Error {
+    pub(super) fn not_yet(&self, what: &str) -> Error {
         Error::Unavailable(match self.trouble() {
             None => format!("{what}; ask again in 5 s"),
             Some(trouble) => format!("{what}: {}", trouble.words),

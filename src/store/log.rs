@@ -51,9 +51,20 @@ impl Store {
                 .fetch_all(&self.readers)
                 .await
                 .map_err(read_error)?;
-        let entry =
-            |(index, body, leaf): (i64, _, _)| StoredEntry { index: index.unsigned_abs(), body, leaf };
-        Ok(rows.into_iter().map(entry).collect())
+        Ok(rows.into_iter().map(stored).collect())
+    }
+
+    /// The entries by which the log goes on under other names, in log order.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn list_origins(&self) -> Result<Vec<StoredEntry>> {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> =
+            sqlx::query_as("select idx, body, leaf from entry where kind = 'origin' order by idx")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(read_error)?;
+        Ok(rows.into_iter().map(stored).collect())
     }
 
     /// The hashes of a stored tile, at its widest so far.
@@ -257,6 +268,10 @@ async fn cosigned(
         checkpoint.add(line.parse().map_err(damaged)?);
     }
     Ok(Some(checkpoint))
+}
+
+fn stored((index, body, leaf): (i64, Vec<u8>, Vec<u8>)) -> StoredEntry {
+    StoredEntry { index: index.unsigned_abs(), body, leaf }
 }
 
 fn read_key_change(index: u64, body: &[u8]) -> Result<KeyChange> {

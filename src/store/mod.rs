@@ -21,6 +21,7 @@ mod photos;
 mod private;
 mod reports;
 mod sealed;
+mod seen_heads;
 mod sign_ins;
 mod stations;
 mod timeline;
@@ -63,7 +64,7 @@ pub use uploads::Upload;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 8;
+const SCHEMA: i64 = 9;
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -73,6 +74,7 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 /// The log's signing key in the data directory.
 const KEY: &str = "log.key";
@@ -96,6 +98,7 @@ pub struct Store {
     /// Who somebody is: connections of their own, so that no timeline or export keeps a request from its door.
     account_readers: SqlitePool,
     last_used: people::LastUsed,
+    seen_heads: seen_heads::SeenHeadsSaid,
     dir: Arc<Path>,
     clock: Clock,
     demo: bool,
@@ -162,6 +165,7 @@ impl Store {
             readers,
             account_readers,
             last_used: people::LastUsed::default(),
+            seen_heads: seen_heads::SeenHeadsSaid::default(),
             dir: dir.into(),
             clock,
             demo,

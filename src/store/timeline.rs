@@ -15,7 +15,9 @@ use super::view::View;
 use super::{Store, read_error};
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
-use crate::evidence::timeline::{After, Filter, Page, ReportNow, Row, Rules, Sighting, Summary, Timeline};
+use crate::evidence::timeline::{
+    After, Filter, Page, ReportNow, Row, Rules, Sighting, Summary, Timeline, WATCHED,
+};
 use crate::lake::Place;
 
 /// Sightings whose details are fetched at once.
@@ -77,6 +79,7 @@ impl Store {
         check(filter, place)?;
         let mut view = self.view(place, rules).await?;
         let checkpoint = super::log::find_checkpoint(&mut view.tx).await?;
+        let seen_heads = self.seen_heads(&mut view.tx, view.cut_off - WATCHED).await?;
         let sightings = view.list_sightings(filter, None, max_rows + 1).await?;
         if sightings.len() > max_rows as usize {
             return Err(Error::invalid(
@@ -106,6 +109,7 @@ impl Store {
             log_size: view.head.size,
             log_root: hex::encode(view.head.root),
             checkpoint: checkpoint.map(|signed| signed.checkpoint().clone()),
+            seen_heads,
             rules: rules.clone(),
             summary: Summary::of(&rows),
             rows,

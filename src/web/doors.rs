@@ -11,8 +11,9 @@ use utoipa_axum::routes;
 use super::access::{Guard, guard};
 use super::app::App;
 use super::{
-    account, assets, bundles, compliance, dead_letters, description, field, health, join, log, observations,
-    outbox, page_routes, people, photos, reports, sessions, sign_ins, timeline, trust, voices, watermark,
+    account, assets, bundles, compliance, dead_letters, description, field, heads, health, join, log,
+    observations, outbox, page_routes, people, photos, reports, sessions, sign_ins, timeline, trust, voices,
+    watermark,
 };
 use crate::people::Reach::{All, No, Own, Unit};
 use crate::people::{Reach, Rule};
@@ -88,6 +89,8 @@ const SUPERVISORS: Rule = /*                    */ roles([No, All, No, No, All, 
 const ADMINS: Rule = /*                         */ roles([No, No, No, No, All, No, No, No, No, No]);
 /// Entries as they lie in the log: when what was sent, looked at, changed.
 pub(super) const ENTRIES: Rule = /*             */ roles([No, All, All, No, All, No, No, All, No, No]);
+/// Whoever has a page or the field app open: they keep heads of the log, so that it can only grow.
+const KEEPERS: Rule = /*                        */ roles([All, All, All, All, All, All, No, No, All, No]);
 const SIGNED_IN: Rule = /*                      */ roles([All, All, All, All, All, All, No, No, No, No]);
 
 /// The table.
@@ -166,6 +169,7 @@ fn log_api(doors: Doors) -> Doors {
         .api(Rule::Public, routes!(log::get_inclusion))
         .api(Rule::Public, routes!(log::get_consistency))
         .api(Rule::Public, routes!(log::get_proof))
+        .api(KEEPERS, routes!(heads::add_head))
 }
 
 fn people_api(doors: Doors) -> Doors {

@@ -34,6 +34,8 @@ const PERMISSIONS: &str = "camera=(self), geolocation=(self), microphone=(self)"
 /// The page, as the folder names it; the service worker keeps it under `/m`.
 const PAGE: &str = "index.html";
 const WORKER: &str = "sw.js";
+/// What the office's pages use as well.
+const SHARED: [&str; 3] = ["tokens.css", "log-tree.js", "log-heads.js"];
 
 /// A body in the two forms it is sent in.
 struct Packed {
@@ -49,8 +51,8 @@ static FILES: LazyLock<BTreeMap<String, Packed>> = LazyLock::new(|| {
     let mut files: BTreeMap<String, Vec<u8>> = Files::iter()
         .filter_map(|name| Some((name.to_string(), Files::get(&name)?.data.into_owned())))
         .collect();
-    if let Some(tokens) = Assets::get("tokens.css") {
-        files.insert("tokens.css".into(), tokens.data.into_owned());
+    for name in SHARED {
+        files.extend(Assets::get(name).map(|file| (name.to_owned(), file.data.into_owned())));
     }
     let hints = preloads(&files);
     if let Some(page) = files.get_mut(PAGE) {
@@ -234,7 +236,8 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 14] = [
+    const MADE: [&str; 15] = [
+        "fork.",
         "kind.",
         "window.",
         "weather.",

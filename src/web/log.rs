@@ -184,6 +184,6 @@ fn number(field: &str, text: &str) -> Result<u64, Error> {
         .ok_or_else(|| Error::invalid(field, format!("`{text}` is not allowed; a number from 0 on is")))
 }
 
-fn hexes(hashes: &[Hash]) -> Vec<String> {
+pub(super) fn hexes(hashes: &[Hash]) -> Vec<String> {
     hashes.iter().map(hex::encode).collect()
 }

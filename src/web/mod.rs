@@ -15,6 +15,7 @@ mod doors;
 pub mod field;
 mod gate;
 mod headers;
+mod heads;
 mod health;
 mod hear;
 mod join;

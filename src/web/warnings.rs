@@ -8,6 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::app::App;
 use crate::clock::{Clock, beijing_minute};
 use crate::error::Result;
+use crate::evidence::entry::Entry;
+use crate::evidence::timeline::WATCHED;
 use crate::mirror::influx::Phase;
 use crate::store::Store;
 use crate::tls::server::{Certificate, Standing};
@@ -43,6 +45,8 @@ pub(super) async fn list(app: &App) -> Result<Vec<Warning>> {
     all.extend(app.publisher.missing_witnesses().into_iter().map(|(name, words)| {
         warning(format!("witness {name}: {words}"), format!("见证方 {name} 没有签名，系统会自动重试"))
     }));
+    all.extend(forked(app.store.list_forked_heads().await?.len()));
+    all.extend(unwatched(app).await?);
     if app.settings.mqtt.as_ref().is_some_and(|m| m.refused.load(Relaxed)) {
         let words = "mqtt: the broker refuses the subscription; see its access rules";
         all.push(warning(words.into(), "MQTT 服务器拒绝订阅，收不到监测数据：请检查其访问规则"));
@@ -74,6 +78,35 @@ pub fn certificate(shown: &Certificate, now: Timestamp) -> Option<Warning> {
     let why_zh = why.as_ref().map_or_else(String::new, |why| format!("，未能取得新证书：{why}"));
     let why = why.map_or_else(String::new, |why| format!("; no new one: {why}"));
     Some(warning(format!("tls: {words}{why}"), format!("HTTPS {zh}{why_zh}")))
+}
+
+/// That somebody has shown a head which the log signed and does not continue.
+fn forked(heads: usize) -> Option<Warning> {
+    let words =
+        format!("log: {heads} heads signed by this log are not of it: entries were changed or dropped");
+    let zh = format!(
+        "存证日志前后不一致：有人出示了 {heads} 份本日志签过名、与现有日志不符的检查点，条目可能被改动或删除"
+    );
+    (heads > 0).then(|| warning(words, zh))
+}
+
+/// That for a day nobody outside has taken a head of the log: what was changed since would be noticed by nobody.
+async fn unwatched(app: &App) -> Result<Option<Warning>> {
+    let since = app.store.clock().now() - WATCHED;
+    let first = app.store.list_entries(0, 1).await?.pop();
+    let first = first.map(|entry| Entry::parse(&entry.body)).transpose()?;
+    if app.store.is_demo()
+        || first.is_none_or(|first| first.received_at > since)
+        || app.store.find_seen_heads(since).await?.is_some()
+        || app.publisher.find_cosigned().await?.is_some_and(|at| at >= since)
+    {
+        return Ok(None);
+    }
+    let words = "log: for a day no witness has cosigned, and no phone or desk has compared a head; changes of this \
+                 time would be noticed by nobody";
+    let zh =
+        "过去 24 小时没有见证方联署，也没有手机或办公电脑核对日志：这段时间的条目若被改动，外面无人能发现";
+    Ok(Some(warning(words.into(), zh)))
 }
 
 /// That messages were not kept whole, until a person has looked at them.

@@ -37,6 +37,7 @@ mod duty;
 mod fault;
 mod format_1;
 mod headers;
+mod heads;
 mod hostile;
 mod https;
 mod import;

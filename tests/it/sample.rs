@@ -11,7 +11,7 @@ use jijia::document::{Picture, Pictures};
 use jijia::evidence::checkpoint::Checkpoint;
 use jijia::evidence::timeline::{
     Bucket, CorrectionRef, EntryRef, Fact, Filter, Gap, GapKind, Located, Named, PhotoRef, RainDay, Reading,
-    Row, Rules, Series, Sighting, Summary, Timeline,
+    Row, Rules, SeenHeads, Series, Sighting, Summary, Timeline,
 };
 use jijia::lake::{Crs, Match, NearOutfall};
 use jijia::patrol::ReportKind;
@@ -117,6 +117,7 @@ fn make() -> Sample {
             root: [7; 32],
             extensions: Vec::new(),
         }),
+        seen_heads: Some(SeenHeads { phones: 3, desks: 2, size: 18_339, at: cut_off }),
         rules: Rules {
             dry: DryRule { window_h: 72.0, limit_mm: 2.5 },
             nh3n_limit_mg_l: 2.0,

@@ -30,6 +30,23 @@ fn witness(timeline: &Timeline) -> String {
     )
 }
 
+/// Who else keeps a head of the log, by their own word.
+fn seen_heads(timeline: &Timeline) -> String {
+    let Some(seen) = &timeline.seen_heads else {
+        return "其他留存：截止前24小时内没有手机或办公电脑核对过日志。".to_owned();
+    };
+    let who = match (seen.phones, seen.desks) {
+        (phones, 0) => format!("{phones}部手机"),
+        (0, desks) => format!("{desks}个办公账号"),
+        (phones, desks) => format!("{phones}部手机、{desks}个办公账号"),
+    };
+    format!(
+        "其他留存：截止前24小时内有{who}核对并各自留存了日志检查点，最大到前{}个条目，最近一次为{}（北京时间）。",
+        seen.size,
+        words::minute(seen.at)
+    )
+}
+
 /// What every document says about its data: cut-off, filter, log, rules, and what the data are not. The root stands
 /// on a line of its own: it cannot be broken well.
 pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
@@ -60,6 +77,7 @@ pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
             .to_owned(),
     ];
     notes.push(witness(timeline));
+    notes.push(seen_heads(timeline));
     if !timeline.place_notice.is_empty() {
         let notice = words::notice(&timeline.place_notice);
         notes.push(format!("位置：湖岸、岸段和排口的位置{notice}，由此得出的距离仅供参考。"));

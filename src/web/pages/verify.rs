@@ -48,6 +48,7 @@ mod tests {
     fn every_finding_has_its_words() {
         let scripts = [
             include_str!("../../../dashboards/assets/verify.js"),
+            include_str!("../../../dashboards/assets/log-tree.js"),
             include_str!("../../../dashboards/assets/verify-log.js"),
             include_str!("../../../dashboards/assets/verify-bundle.js"),
         ]
