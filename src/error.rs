@@ -100,3 +100,12 @@ impl From<std::io::Error> for Error {
         }
     }
 }
+
+impl From<zip::result::ZipError> for Error {
+    fn from(e: zip::result::ZipError) -> Self {
+        match e {
+            zip::result::ZipError::Io(e) => e.into(),
+            other => Self::Internal(format!("zip: {other}")),
+        }
+    }
+}

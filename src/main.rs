@@ -151,7 +151,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     // These need no configuration: a wrong key must not stop a rendering or a check.
     if let Command::RenderPdf { job } = &cli.command {
-        return document::pdf::child_main(job).map(|()| ExitCode::SUCCESS);
+        return document::pdf::child_main(job);
     }
     if let Command::Verify(args) = &cli.command {
         return commands::verify::run(args);

@@ -17,11 +17,11 @@ async function look() {
   if (state !== "in" && !(state === "open" && before)) return;
   if (before && Math.abs(Date.now() - before.checked_ms) < EVERY_MS) return;
   const answer = await ask("POST", "/api/v1/log/heads", question(before, []));
-  try {
-    keep((await compare(before, [], answer, Date.now())).kept);
-  } catch (error) {
-    keep(forked(before, answer, error, Date.now()));
-  }
+  const after = await compare(before, [], answer, Date.now())
+    .then((compared) => compared.kept, (error) => forked(before, answer, error, Date.now()));
+  // What another tab has found meanwhile stays.
+  const { fork } = kept() || after;
+  keep({ ...after, fork: after.fork || fork });
   show();
 }
 
@@ -35,7 +35,7 @@ function line(tag, text) {
 const beijing = (ms) => new Date(ms + 8 * 3600000).toISOString().slice(0, 16).replace("T", " ");
 
 /** A button with what it writes down. */
-function answer(words, log, sure) {
+function choice(words, log, sure) {
   const button = line("button", words);
   button.type = "button";
   button.addEventListener("click", () => {
@@ -55,14 +55,14 @@ function show() {
   if (log && log.fork) {
     const { key, args, shown, at_ms } = log.fork;
     const details = document.createElement("details");
-    const forget = answer(t("forget"), () => begun(kept()), t("forget_sure"));
+    const forget = choice(t("forget"), () => begun(kept()), t("forget_sure"));
     details.append(line("summary", t("heads", { when: beijing(at_ms) })),
       line("pre", [log.head, shown].join("\n")), forget);
     place.append(line("h2", t("title")), line("p", t(key, args)), line("p", t("do")), details);
   } else if (log && log.restored) {
     const { held, kept: restored } = log.restored;
     place.append(line("h2", t("restored")), line("p", t("restored_words", { held, kept: restored })),
-      answer(t("seen"), () => ({ ...kept(), restored: null })));
+      choice(t("seen"), () => ({ ...kept(), restored: null })));
   }
   place.className = log && log.fork ? "alarm fork" : "alarm";
   place.hidden = place.childElementCount === 0;

@@ -45,12 +45,12 @@ const FIXED: [(&str, &str, &str); 5] = [
 
 /// Writes the whole file.
 pub(crate) fn write(docx: XMLDocx, extras: &Extras<'_>, out: impl Write + Seek) -> Result<()> {
-    let body = String::from_utf8(docx.document).map_err(internal)?;
+    let body = String::from_utf8(docx.document).map_err(|e| Error::Internal(format!("word file: {e}")))?;
     let body = mend_body(&body, extras);
     let media: Vec<Media> = docx.media.into_iter().map(Media::new).collect();
     let mut file = zip::ZipWriter::new(out);
     let mut part = |name: &str, method, bytes: &[u8]| -> Result<()> {
-        file.start_file(name, SimpleFileOptions::default().compression_method(method)).map_err(internal)?;
+        file.start_file(name, SimpleFileOptions::default().compression_method(method))?;
         Ok(file.write_all(bytes)?)
     };
     part("[Content_Types].xml", Deflated, content_types(extras).as_bytes())?;
@@ -68,12 +68,8 @@ pub(crate) fn write(docx: XMLDocx, extras: &Extras<'_>, out: impl Write + Seek) 
     for m in &media {
         part(&format!("word/media/{}.{}", m.id, m.ending), Stored, &m.bytes)?;
     }
-    file.finish().map_err(internal)?;
+    file.finish()?;
     Ok(())
-}
-
-fn internal(e: impl std::fmt::Display) -> Error {
-    Error::Internal(format!("word file: {e}"))
 }
 
 /// A picture's file. docx-rs gives it the id of its relationship.

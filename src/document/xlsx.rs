@@ -66,8 +66,16 @@ pub fn write(timeline: &Timeline, pictures: &Pictures<'_>, out: impl Write + Sen
     }
     build(timeline, pictures).and_then(|mut book| book.save_to_writer(out)).map_err(|e| match e {
         XlsxError::IoError(e) => e.into(),
-        other => Error::Internal(format!("excel file: {other}")),
+        other => failed(&other),
     })
+}
+
+/// What the disk said comes wrapped in an error of the archive.
+fn failed(e: &XlsxError) -> Error {
+    match std::error::Error::source(e).and_then(|s| s.downcast_ref::<std::io::Error>()) {
+        Some(e) => std::io::Error::from(e.kind()).into(),
+        None => Error::Internal(format!("excel file: {e}")),
+    }
 }
 
 fn build(timeline: &Timeline, pictures: &Pictures<'_>) -> Result<Workbook, XlsxError> {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use jijia::document::brief::Brief;
 use jijia::document::pdf::{self, PdfJob, PdfPictures};
+use jijia::error::Error;
 use jijia::evidence::timeline::Row;
 use jijia::picture::TimelinePictures;
 
@@ -132,6 +133,10 @@ fn a_job_is_rendered_as_the_command_does() {
     let failed = pdf::render_in_child(Path::new("false"), &job);
     assert!(failed.unwrap_err().to_string().contains("exit status: 1"));
     assert!(!folder.path().join("brief.pdf.job").exists());
+    // A full disk is said as one, not as a fault of the program.
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("brief.pdf.part")).unwrap();
+    let full = pdf::render_in_child(Path::new(env!("CARGO_BIN_EXE_jijia")), &job);
+    assert!(matches!(full, Err(Error::NoSpace(_))), "{full:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The ledger as CSV and the sightings as GeoJSON.
 
-use jijia::document::{geojson, table};
+use jijia::document::{Pictures, geojson, table, write_file};
+use jijia::error::Error;
 use jijia::evidence::timeline::Row;
 use jijia::picture::MapMarks;
 use serde_json::Value;
@@ -121,4 +122,18 @@ fn a_drawn_patch_is_an_outline_whichever_way_round_it_was_drawn() {
     let marks = MapMarks::of(&timeline);
     assert_eq!(marks.patches.len(), 1);
     assert_eq!(marks.patches[0].outline.exterior().0[0], ring[0].into());
+}
+
+#[test]
+fn a_full_disk_is_said_as_one_by_every_format() {
+    let (sample, folder) = (sample(), tempfile::tempdir().unwrap());
+    let none = Pictures { map: None, chart: None, photo: &|_| None };
+    for ending in ["docx", "xlsx", "csv", "geojson"] {
+        let name = format!("out.{ending}");
+        // What is written beside its place goes to a device without any room.
+        let part = folder.path().join(format!(".{name}.{}.part", std::process::id()));
+        std::os::unix::fs::symlink("/dev/full", part).unwrap();
+        let full = write_file(&folder.path().join(&name), &sample.timeline, &none);
+        assert!(matches!(full, Err(Error::NoSpace(_))), "{ending}: {full:?}");
+    }
 }

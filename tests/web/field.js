@@ -5,6 +5,7 @@
 "use strict";
 const { chaos } = require("./field_chaos.js");
 const { faults } = require("./field_faults.js");
+const { heads } = require("./field_heads.js");
 const { looks } = require("./field_looks.js");
 const { near } = require("./field_near.js");
 const { people } = require("./field_people.js");
@@ -40,7 +41,7 @@ async function test(name, run) {
 }
 
 async function main() {
-  const parts = { queue, near, voice, faults, chaos, people, looks };
+  const parts = { queue, near, voice, heads, faults, chaos, people, looks };
   const names = process.env.FIELD_PARTS ? process.env.FIELD_PARTS.split(" ") : Object.keys(parts);
   for (const name of names) await parts[name](test, base, pictures);
   console.log(`${count.passed} passed, ${count.failed} failed, 0 skipped`);

@@ -164,7 +164,7 @@ async function run(browser, { link, base }) {
   await page.fill("[name=login]", "wang.min");
   await page.fill("[name=password]", "something else");
   await page.click("main button");
-  say((await page.textContent("[role=alert]")).length > 5, "a wrong password is said in words");
+  say((await page.textContent(".wrong[role=alert]")).length > 5, "a wrong password is said in words");
   await page.waitForTimeout(1100);
   await page.fill("[name=password]", NEW);
   await page.fill("[name=code]", totp(secret, 1));

@@ -1,6 +1,7 @@
 // The page /verify in a real browser, on a running server: what is good passes, what was altered is named, and nothing
 // asks another host. Each altered thing is made from a good one here.
 "use strict";
+const crypto = require("crypto");
 
 const get = async (address) => {
   const answer = await fetch(address);
@@ -64,6 +65,39 @@ async function ask(page, { text, file, key = "" }) {
     document.getElementById("file").value = "";
   });
   return said;
+}
+
+const sha256 = (...parts) => crypto.createHash("sha256").update(Buffer.concat(parts)).digest();
+
+/** RFC 6962 root over leaf hashes. */
+function rootOf(leaves) {
+  if (leaves.length === 1) return leaves[0];
+  const half = 2 ** (Math.ceil(Math.log2(leaves.length)) - 1);
+  return sha256(Buffer.of(1), rootOf(leaves.slice(0, half)), rootOf(leaves.slice(half)));
+}
+
+/**
+ * A server that has changed an entry and keeps the old tile for whoever asks with an old paper: the paper's root comes out
+ * of the old hashes, today's out of the others, and only one proof for both shows that they are of two logs.
+ */
+async function twoLogs(browser, base, say, origin) {
+  const tiles = [];
+  for (const n of [0, 1]) tiles.push(Buffer.from(await (await get(`${base}/log/tile/0/00${n}`)).arrayBuffer()));
+  const old = Buffer.from(tiles[1]);
+  old.write("what was there before", 32 * 2);
+  const leaves = Array.from({ length: 300 }, (_, i) => (i < 256 ? tiles[0].subarray(32 * i, 32 * i + 32)
+    : old.subarray(32 * (i - 256), 32 * (i - 256) + 32)));
+  const paper = (kept) => `${origin}\n300\n${rootOf(kept).toString("base64")}`;
+  const page = await browser.newPage();
+  await page.goto(`${base}/verify`);
+  await page.route("**/log/tile/0/001", (route) => route.fulfill({ body: old }));
+  const said = await ask(page, { text: paper(leaves) });
+  say(said.verdict === "bad" && said.keys.includes("forked"), `verify: one log for papers and one for today: ${said.keys}`);
+  await page.unroute("**/log/tile/0/001");
+  const same = leaves.map((leaf, i) => (i < 256 ? leaf : tiles[1].subarray(32 * (i - 256), 32 * (i - 256) + 32)));
+  const true_one = await ask(page, { text: paper(same) });
+  say(true_one.verdict === "good", `verify: a paper of 300 entries: ${true_one.keys}`);
+  await page.close();
 }
 
 exports.verify = async function verify(browser, base, say, keep) {
@@ -164,6 +198,7 @@ exports.verify = async function verify(browser, base, say, keep) {
     await other.unroute("**/log/checkpoint");
   }
   await other.close();
+  await twoLogs(browser, base, say, origin);
   const page = await browser.newPage();
   await page.goto(`${base}/verify#${index},${leaf}`);
   await page.waitForFunction(() => document.getElementById("result").dataset.verdict === "good", null, { timeout: 10000 })

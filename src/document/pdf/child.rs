@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ use crate::evidence::timeline::Timeline;
 
 /// A layout that takes longer is given up: 100 sightings with 40 photos take a second.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The exit code of a child that found the disk full (the errno of Linux).
+const NO_SPACE: u8 = 28;
 
 /// One PDF to render, as it is handed to the child.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +55,8 @@ impl PdfJob {
 /// a minute, then the child is killed. `program` is this binary: [`std::env::current_exe`] except in tests.
 ///
 /// # Errors
-/// `Unavailable` when the time is up; `Internal` when the child cannot be started or fails (its log says why).
+/// `Unavailable` when the time is up; `NoSpace` when the disk is full; `Internal` when the child cannot be started or
+/// fails (its log says why).
 pub fn render_in_child(program: &Path, job: &PdfJob) -> Result<()> {
     let file = job.output.with_added_extension("job");
     let done = write_job(&file, job).and_then(|()| run(program, &file, TIMEOUT));
@@ -76,6 +80,9 @@ fn run(program: &Path, job: &Path, timeout: Duration) -> Result<()> {
     let mut child = command.spawn().map_err(|e| internal(format!("{}: {e}", program.display())))?;
     match ended(&mut child, timeout)? {
         Some(status) if status.success() => Ok(()),
+        Some(status) if status.code() == Some(NO_SPACE.into()) => {
+            Err(Error::NoSpace("the disk is full".into()))
+        }
         Some(status) => Err(internal(format!("the rendering process ended with {status}"))),
         None => {
             child.kill()?;
@@ -96,11 +103,20 @@ fn ended(child: &mut Child, timeout: Duration) -> Result<Option<std::process::Ex
     }
 }
 
-/// The hidden command `render-pdf JOBFILE`: reads the job, writes the PDF beside its place and renames it.
+/// The hidden command `render-pdf JOBFILE`: reads the job, writes the PDF beside its place and renames it. A full disk is
+/// said by the exit code.
 ///
 /// # Errors
 /// Those of [`super::render`], and of the disk.
-pub fn child_main(job: &Path) -> Result<()> {
+pub fn child_main(job: &Path) -> Result<ExitCode> {
+    match render_job(job) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(Error::NoSpace(_)) => Ok(ExitCode::from(NO_SPACE)),
+        Err(e) => Err(e),
+    }
+}
+
+fn render_job(job: &Path) -> Result<()> {
     let job: PdfJob = serde_json::from_slice(&std::fs::read(job)?).map_err(internal)?;
     let photo = |sha256: &str| std::fs::read(job.photos.get(sha256)?).ok();
     let pictures =
