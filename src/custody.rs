@@ -13,6 +13,7 @@ use jijia::evidence::entry::Sealed;
 use jijia::patrol::report::check_sha256;
 use jijia::publish::{self, restore::Trust};
 use jijia::store::audit::{self, KnownHead, Options};
+use jijia::store::erasure::Target;
 use jijia::store::{Opener, Store, backup};
 
 use crate::commands::say;
@@ -106,27 +107,40 @@ pub async fn redact(args: RedactArgs, config: &Config) -> Result<ExitCode> {
         return Err(Error::invalid("reason", "is empty; an erasure says why"));
     }
     let store = Store::open(&config.data.dir, Opener::Tool, Clock::System).await?;
-    let sealed = args.photo.map(|hash| (Sealed::Photo, hash));
-    let sealed = sealed.or(args.voice.map(|hash| (Sealed::Voice, hash)));
-    let erased = match (args.entry, args.payload, sealed) {
-        (Some(entry), Some(payload), None) => store.redact(entry, &payload, args.reason).await,
+    let file = args.photo.map(|hash| (Sealed::Photo, hash));
+    let file = file.or(args.voice.map(|hash| (Sealed::Voice, hash)));
+    let target = match (args.entry, args.payload, file) {
+        (Some(entry), Some(payload), None) => Target::Payload(entry, payload),
         (_, _, Some((kind, hash))) => {
             check_sha256(&hash).map_err(|e| e.under(kind.as_str()))?;
-            store.redact_sealed(kind, &hash, args.reason).await
+            Target::File(kind, hash)
         }
         _ => return Err(Error::invalid("entry", "allowed: --entry with --payload, --photo, or --voice")),
     };
-    let words = match erased {
-        Ok(receipt) => format!("erased; entry {} of the log says so, {}", receipt.index, receipt.leaf_hash),
-        Err(Error::Gone(words)) => words,
-        Err(other) => return Err(other),
+    let done = store.redact(&target, args.reason).await?;
+    let words = match &done.entry {
+        Ok(receipt) => {
+            format!("erased; entry {} of the log says so, {}", receipt.index, receipt.leaf_hash)
+        }
+        Err(before) => before.clone(),
     };
-    store.wipe()?;
-    say(&format!(
-        "{words}\nthe bytes are gone from the data directory. Backups made before this still hold them: make a new \
-         one with `jijia backup`, then destroy the old ones. Documents and bundles given away are not reached.\n"
-    ));
-    Ok(ExitCode::SUCCESS)
+    say(&format!("{words}\n"));
+    if done.bundles > 0 {
+        say(&format!("{} bundle(s) kept to be fetched are removed; make them again\n", done.bundles));
+    }
+    say(match (&done.entry, done.remains.is_empty()) {
+        (Ok(_), true) => "the bytes are nowhere in the data directory any more\n",
+        (Err(_), true) => "its bytes are not known any more, so nothing was searched for them\n",
+        (_, false) => "the same bytes still stand in, or may be in:\n",
+    });
+    for place in &done.remains {
+        say(&format!("  {place}\n"));
+    }
+    say(
+        "Backups made before this still hold them: make a new one with `jijia backup`, then destroy the old ones. Documents \
+         and bundles given away are not reached.\n",
+    );
+    Ok(if done.remains.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn bar() -> ProgressBar {

@@ -34,8 +34,9 @@
 //! - Reading: MQTT poll loop only polls → batch → decode by mapping → `store.add_observations` → commit →
 //!   acknowledge on the same connection epoch.
 //! - Log: commit → [`publish`] (leaf hashes again from the stored bytes, tiles, the guard file, signature) → checkpoint
-//!   and tiles → witnesses.
-//! - Custody: [`store::audit`] compares every table and sealed file with the log; `store.redact` erases by law;
+//!   and tiles → witnesses, among them phones and desks: `web::heads` answers whether the log goes on from the head that one
+//!   keeps (`publish::compare`), and `store` keeps whose head is how old, for papers and warnings.
+//! - Custody: [`store::audit`] compares every table and sealed file with the log; [`store::erasure`] erases by law;
 //!   [`store::backup`] copies, [`publish::restore`] brings back without a fork.
 //! - Evidence: filter → `store.timeline` → page, API or document in a temporary file → rename → the export is an
 //!   entry. A bundle is documents, entries and proofs under one checkpoint ([`document::bundle`]); whoever has it checks it

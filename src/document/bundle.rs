@@ -25,7 +25,7 @@ use crate::evidence::timeline::{Filter, Rules, Timeline};
 use crate::evidence::tlog_proof::TlogProof;
 use crate::lake::Place;
 use crate::publish::Publisher;
-use crate::store::{Store, off_thread};
+use crate::store::{Store, off_thread, remove_durably};
 use collect::Collected;
 use pack::Part;
 
@@ -260,6 +260,7 @@ pub async fn find_kept(store: &Store, id: &str) -> Result<Option<(Kept, PathBuf)
 /// As [`make`].
 pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<(Uuid, Bundle)> {
     // In tmp/, which the next start empties, until it is whole.
+    let began = desk.store.log_head().await?.size;
     let folder = desk.store.temporary_folder().await?;
     let path = folder.path().join("bundle.zip");
     let made = make(desk, filter, photos, &path).await?;
@@ -271,9 +272,21 @@ pub async fn keep(desk: &Desk, filter: &Filter, photos: Photos) -> Result<(Uuid,
     };
     let about = serde_json::to_vec(&about).map_err(|e| Error::Internal(e.to_string()))?;
     let (id, to) = (Uuid::new_v4(), desk.store.bundle_folder());
+    let zip = to.join(format!("{id}.zip"));
+    let (from, kept) = (to.clone(), zip.clone());
     off_thread(move || {
-        std::fs::create_dir_all(&to)?;
-        std::fs::rename(&path, to.join(format!("{id}.zip")))?;
+        std::fs::create_dir_all(&from)?;
+        Ok(std::fs::rename(&path, &kept)?)
+    })
+    .await?;
+    // An erasure removes the bundles that lie there when its entry stands: this one does, or sees the entry.
+    if desk.store.has_erased_since(began).await? {
+        off_thread(move || remove_durably(&zip)).await?;
+        return Err(Error::Unavailable(
+            "something was erased by law meanwhile; make the bundle again".into(),
+        ));
+    }
+    off_thread(move || {
         let beside = folder.path().join("bundle.json");
         std::fs::write(&beside, about)?;
         // Crash before this line: a file whose owner nobody knows, which nobody gets and which goes with its age.

@@ -9,6 +9,8 @@
 //! directory does not hold it, so a restored old database meets a guard that knows more than it does. Two heads of one
 //! size, or a head that forgets entries, would be proof that the office had forged its log; so in doubt nothing is
 //! signed, the words say what to do, and reports are taken as before.
+//!
+//! Whoever keeps a signed head, a phone or a desk, asks by it whether this log goes on from there (`compare`).
 
 mod compare;
 pub mod durable;

@@ -11,7 +11,7 @@ use super::view::View;
 use super::{Store, read_error};
 use crate::clock::{day_start, from_ms};
 use crate::error::{Error, Result};
-use crate::evidence::timeline::Rules;
+use crate::evidence::timeline::{ERASED, Rules};
 use crate::lake::Place;
 use crate::patrol::duty::{
     Compliance, Duty, DutyFilter, DutyRow, DutySums, Limits, Period, Trace, Walk, Walks,
@@ -29,7 +29,7 @@ type WalkRow = (String, String, i64, i64, i64, Option<Vec<u8>>);
 fn walk((sector, person, from, to, lag, patrol): WalkRow) -> Walk {
     Walk {
         sector,
-        person,
+        person: if person.is_empty() { ERASED.to_owned() } else { person },
         from: from_ms(from),
         to: from_ms(to),
         lag: SignedDuration::from_millis(lag),

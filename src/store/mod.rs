@@ -9,7 +9,7 @@ mod corrections;
 mod dead_letters;
 mod dead_quota;
 mod decoder;
-mod erasure;
+pub mod erasure;
 mod follow;
 mod log;
 mod observations;
@@ -64,7 +64,7 @@ pub use uploads::Upload;
 /// The oldest SQLite that does not have the WAL-reset corruption (3.7.0 to 3.51.2).
 const SQLITE_MIN: i32 = 3_051_003;
 /// The schema this program knows; a database with a larger number was made by a newer one.
-const SCHEMA: i64 = 9;
+const SCHEMA: i64 = 10;
 const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -75,6 +75,7 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 /// The log's signing key in the data directory.
 const KEY: &str = "log.key";
@@ -337,7 +338,7 @@ fn sync_dir(dir: &Path) -> Result<()> {
 }
 
 /// Removes a file so that it does not come back; one that is not there is gone already.
-fn remove_durably(path: &Path) -> Result<()> {
+pub(crate) fn remove_durably(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Ok(()) => path.parent().map_or(Ok(()), sync_dir),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -7,6 +7,7 @@ use jijia::clock::Clock;
 use jijia::evidence::entry::Sealed;
 use jijia::lake::{Place, load::embedded};
 use jijia::store::audit::{Finding, Options, Outcome, audit};
+use jijia::store::erasure::Target;
 use jijia::water::observation::{DeadLetter, NewBatch, NewObservation, Processing, Value as Measured};
 use serde_json::{Value, json};
 
@@ -128,9 +129,11 @@ pub async fn story(dir: &Path) -> Vec<PathBuf> {
     let store = &service.app.store;
     // Entries 1 to 7 are the reports 0 to 6: of one the note goes, of two all, of which one was corrected since.
     for (entry, payload) in [(5, "note"), (6, "record"), (2, "record")] {
-        store.redact(entry, payload, "依个人信息保护法第四十七条".into()).await.unwrap();
+        let target = Target::Payload(entry, payload.into());
+        store.redact(&target, "依个人信息保护法第四十七条".into()).await.unwrap();
     }
-    store.redact_sealed(Sealed::Photo, &sha256_of(&photos[2]), "当事人要求".into()).await.unwrap();
+    let target = Target::File(Sealed::Photo, sha256_of(&photos[2]));
+    store.redact(&target, "当事人要求".into()).await.unwrap();
     for (n, seconds) in [(8, 3), (9, 4)] {
         let named = with(report(n), "/voice", json!(sha256_of(&voice(seconds))));
         service.post("/api/v1/reports", &named).await.created();
@@ -138,7 +141,8 @@ pub async fn story(dir: &Path) -> Vec<PathBuf> {
     for seconds in [3, 4, 5] {
         service.put_voice(&voice(seconds)).await.created();
     }
-    store.redact_sealed(Sealed::Voice, &sha256_of(&voice(4)), "当事人要求".into()).await.unwrap();
+    let target = Target::File(Sealed::Voice, sha256_of(&voice(4)));
+    store.redact(&target, "当事人要求".into()).await.unwrap();
     let paths = photos.iter().map(|p| store.original_path(&sha256_of(p))).filter(|p| p.exists()).collect();
     service.stop().await;
     paths

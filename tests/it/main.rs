@@ -59,6 +59,7 @@ mod people_guesses;
 mod picture;
 mod plates;
 mod redact;
+mod redact_copies;
 mod sample;
 mod serve;
 mod service;

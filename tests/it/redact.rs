@@ -24,7 +24,7 @@ pub fn redact(dir: &Path, args: &[&str]) -> (i32, String) {
 
 /// Files of the data directory that hold these bytes. Read by another process: one that closes a file of SQLite takes
 /// the locks of its whole process along.
-fn holding(dir: &Path, bytes: &[u8]) -> Vec<String> {
+pub fn holding(dir: &Path, bytes: &[u8]) -> Vec<String> {
     let pattern: String = bytes.iter().map(|b| format!("\\x{b:02x}")).collect();
     let out = Command::new("grep").env("LC_ALL", "C").args(["-rlaP", &pattern]).arg(dir).output().unwrap();
     assert!(matches!(out.status.code(), Some(0 | 1)), "{out:?}");

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{DutyFlag, DutyRow, DutyState, Limits, Trace, Walk, Walks, WaypointDuty, window_on};
 use crate::clock::beijing;
-use crate::evidence::timeline::Named;
+use crate::evidence::timeline::{ERASED, Named};
 use crate::lake::{DutyWindow, Place, Sector};
 use crate::patrol::roster::{Roster, Slot};
 use crate::patrol::walk::ReachedBy;
@@ -128,7 +128,9 @@ impl Duty<'_> {
         if known && (row.reached() as f64) < needed {
             flags.insert(DutyFlag::FewWaypoints);
         }
-        if !row.on_duty.is_empty() && !row.walked_by.iter().any(|p| row.on_duty.contains(p)) {
+        // Of one whose name was erased nobody can say that it was another.
+        let due = |p: &String| p == ERASED || row.on_duty.contains(p);
+        if !row.on_duty.is_empty() && !row.walked_by.iter().any(due) {
             flags.insert(DutyFlag::OffRoster);
         }
         flags

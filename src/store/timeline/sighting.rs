@@ -86,7 +86,7 @@ pub(super) fn read(row: &SqliteRow, place: &Place, rules: &Rules) -> Result<Sigh
         received_at,
         clock_offset_s: record_ref.and_then(|r| r.clock_offset_s),
         late,
-        person: text("person")?.unwrap_or_default(),
+        person: text("person")?.filter(|p| !p.is_empty()).unwrap_or_else(|| ERASED.into()),
         patrol: bytes("patrol")?.map(|b| uuid_of(&b)),
         position: record_ref.and_then(|r| located(r, geotag.as_ref())),
         no_position: record_ref.and_then(|r| r.no_position.clone()),
