@@ -30,7 +30,15 @@ pub const FORMAT: u8 = 2;
 /// Who acted, where a command of the operator did.
 pub const SHELL: &str = "shell";
 /// An entry that was received so much before its predecessor says so: the clock had been set back.
-pub const CLOCK_TOLERANCE_S: u64 = 60;
+const CLOCK_TOLERANCE_S: u64 = 60;
+
+/// By how many seconds an entry received at `received_ms` lies before the one received at `before_ms`, which stands before it
+/// in the log; `None` where that is no more than chance. Milliseconds since 1970.
+#[must_use]
+pub fn clock_behind_s(before_ms: i64, received_ms: i64) -> Option<u64> {
+    let behind_s = before_ms.saturating_sub(received_ms).max(0).unsigned_abs() / 1000;
+    (behind_s > CLOCK_TOLERANCE_S).then_some(behind_s)
+}
 
 /// One leaf of the log. Serialised once; from then on the bytes are what counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +50,7 @@ pub struct Entry {
     pub kind: Kind,
     /// The server's clock.
     pub received_at: Timestamp,
-    /// Seconds by which the server's clock was behind the entry before, where that is more than [`CLOCK_TOLERANCE_S`].
+    /// Seconds by which the server's clock was behind the entry before, where that is more than a minute.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_behind_s: Option<u64>,
     /// Payload name → SHA-256(salt ‖ payload), hex.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, ffi::ErrorCode};
 
 use crate::error::{Error, Result};
-use crate::evidence::entry::{CLOCK_TOLERANCE_S, Entry, Kind, Payload, Receipt};
+use crate::evidence::entry::{self, Entry, Kind, Payload, Receipt};
 use crate::evidence::merkle::{self, Hash, Head};
 
 /// Runs a command in the transaction that stands open on `conn`.
@@ -146,8 +146,7 @@ impl<'c> Tx<'c> {
     fn clock_behind_s(&self, index: u64, received_at: Timestamp) -> Result<Option<u64>> {
         let Some(before) = index.checked_sub(1) else { return Ok(None) };
         let (before_ms,): (i64,) = self.row("select received_ms from entry where idx = ?1", (before,))?;
-        let behind_s = before_ms.saturating_sub(received_at.as_millisecond()).max(0).unsigned_abs() / 1000;
-        Ok((behind_s > CLOCK_TOLERANCE_S).then_some(behind_s))
+        Ok(entry::clock_behind_s(before_ms, received_at.as_millisecond()))
     }
 
     /// The receipt of an entry already in the log.

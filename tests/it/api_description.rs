@@ -195,3 +195,43 @@ fn a_system_clock_that_was_never_set_or_stands_behind_the_entries_is_said() {
     assert_eq!(clock(at("2026-11-01T00:00:00Z"), Some(at("2026-11-01T00:00:59Z"))), None);
     assert!(words("2026-11-01T00:00:00Z", Some("2026-11-01T00:01:01Z")).contains("received at"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_received_by_a_slow_clock_says_so_on_page_table_and_paper() {
+    let (dir, service) = start().await;
+    let db = rusqlite::Connection::open(dir.path().join("jijia.db")).unwrap();
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    let ahead = |entry: u64| {
+        db.execute("update entry set received_ms = received_ms + 7200000 where idx = ?1", [entry]).unwrap();
+    };
+    let file =
+        async |n: u32| service.post("/api/v1/reports", &report(n)).await.created()["index"].as_u64().unwrap();
+    let whole = |words: &str| words.replace('\n', "");
+    let first = file(1).await;
+    let csv = whole(service.get("/api/v1/timeline.csv").await.text());
+    assert!(!csv.contains("服务器时钟"), "{csv}");
+    ahead(first + 1);
+    // The export's entry was received by a clock that ran ahead: this one knows, and says so in the log.
+    file(2).await;
+    // Of this one nobody said it: its predecessor was changed afterwards.
+    let third = file(3).await;
+    ahead(third - 1);
+    for target in ["/timeline", "/api/v1/timeline", "/api/v1/timeline.csv"] {
+        let said = whole(service.get(target).await.text());
+        assert_eq!(said.matches("服务器时钟比前一条目慢").count(), 2, "{target}: {said}");
+        for words in ["收到时间可能偏早", "日志没有注明，须核查"] {
+            assert_eq!(said.matches(words).count(), 1, "{target}");
+        }
+    }
+    let rows = service.get("/api/v1/timeline").await.json()["rows"].clone();
+    let behind = |n: u32| {
+        let rows = rows.as_array().unwrap();
+        rows.iter().find(|r| r["id"] == id(n)).unwrap()["clock_behind_s"].as_u64()
+    };
+    assert_eq!(behind(1), None);
+    assert!([2, 3].map(|n| behind(n).unwrap()).iter().all(|s| (7100..=7200).contains(s)));
+    let book = service.get("/api/v1/timeline.xlsx").await.body;
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(book)).unwrap();
+    let strings = std::io::read_to_string(archive.by_name("xl/sharedStrings.xml").unwrap()).unwrap();
+    assert!(strings.contains("所列记录中有2条上报的收到时间早于日志中排在它前面的条目"), "{strings}");
+}

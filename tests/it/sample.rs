@@ -192,6 +192,7 @@ fn sighting(
         observed_at,
         received_at: observed_at + SignedDuration::from_mins(if n % 17 == 3 { 300 } else { 2 }),
         clock_offset_s: None,
+        clock_behind_s: None,
         late: n % 17 == 3,
         person: format!("p{}", n % 4),
         patrol: None,

@@ -2,7 +2,7 @@
 
 use super::{Block, Section};
 use crate::document::words;
-use crate::evidence::timeline::Timeline;
+use crate::evidence::timeline::{Row, Timeline};
 
 pub(super) fn about(timeline: &Timeline) -> Section {
     let numbered = notes(timeline).into_iter().enumerate().map(|(i, note)| format!("{}. {note}", i + 1));
@@ -28,6 +28,15 @@ fn witness(timeline: &Timeline) -> String {
         c.size,
         c.root_text()
     )
+}
+
+/// What was received by a clock that had been set back.
+fn clock(timeline: &Timeline) -> Option<String> {
+    let sightings =
+        timeline.rows.iter().filter_map(|row| if let Row::Sighting(s) = row { Some(s) } else { None });
+    let behind = sightings.filter(|s| s.clock_behind_s.is_some()).count();
+    let words = "条上报的收到时间早于日志中排在它前面的条目（服务器时钟曾经走慢），备注中注明了慢多少。";
+    (behind > 0).then(|| format!("服务器时钟：所列记录中有{behind}{words}"))
 }
 
 /// Who else keeps a head of the log, by their own word.
@@ -76,6 +85,7 @@ pub(crate) fn notes(timeline: &Timeline) -> Vec<String> {
          非沉降部分分析，故在线值仅供参考，不作达标评价。"
             .to_owned(),
     ];
+    notes.extend(clock(timeline));
     notes.push(witness(timeline));
     notes.push(seen_heads(timeline));
     if !timeline.place_notice.is_empty() {

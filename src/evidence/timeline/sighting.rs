@@ -29,6 +29,9 @@ pub struct Sighting {
     pub received_at: Timestamp,
     /// Phone clock minus server clock at sending, seconds, where known and over two minutes.
     pub clock_offset_s: Option<i64>,
+    /// Seconds by which an entry of this report was received before the entry that stands before it in the log, where that is
+    /// more than a minute: the server's clock was behind, and `received_at` may be too early.
+    pub clock_behind_s: Option<u64>,
     /// Received more than an hour after it was seen (补报).
     pub late: bool,
     /// Opaque person id; the name is never in a timeline.

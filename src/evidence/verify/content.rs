@@ -10,7 +10,7 @@ use super::Proved;
 use super::scan::Found;
 use crate::evidence::bundle::lines::{PayloadLine, ReadingLine, hash};
 use crate::evidence::bundle::{DOCUMENTS, ERASED_PHOTO, Manifest, Photos, document_member};
-use crate::evidence::entry::{CLOCK_TOLERANCE_S, commitment};
+use crate::evidence::entry::{self, commitment};
 use crate::evidence::merkle::{Hash, leaf_hash};
 use crate::evidence::proof::verify_inclusion;
 
@@ -117,10 +117,8 @@ impl<'a> EntriesCheck<'a> {
         // An entry without a time was found, or is of a kind that has none here.
         let Ok(Received { v, received_at, clock_behind_s }) = serde_json::from_slice(line) else { return };
         let Some((before, at)) = self.before.replace((index, received_at)) else { return };
-        let behind_s = at.duration_since(received_at).as_secs();
-        if behind_s <= CLOCK_TOLERANCE_S.cast_signed() {
-            return;
-        }
+        let fallen = entry::clock_behind_s(at.as_millisecond(), received_at.as_millisecond());
+        let Some(behind_s) = fallen else { return };
         // Between two that do not follow each other another may have said it.
         if v == 1 || clock_behind_s.is_some() || before + 1 != index {
             self.clock_falls += 1;

@@ -3,7 +3,7 @@
 use super::signed::Signed;
 use super::{Audit, evidence, water};
 use crate::evidence::edge::Edge;
-use crate::evidence::entry::{CLOCK_TOLERANCE_S, Entry, Kind};
+use crate::evidence::entry::{Entry, Kind, clock_behind_s};
 use crate::evidence::merkle::{Hash, Head, leaf_hash};
 
 /// An entry as it is stored.
@@ -107,23 +107,26 @@ fn check_entry(audit: &mut Audit<'_>, stored: &Stored, expected: u64) -> Option<
 /// An entry that was received before the one that stands before it, by more than chance: the service says so itself where its
 /// clock had been set back; nobody did before version 2.
 fn check_time(audit: &mut Audit<'_>, stored: &Stored, entry: &Entry, before_ms: i64) {
-    let behind_s = before_ms.saturating_sub(stored.received_ms).max(0).unsigned_abs() / 1000;
-    let said = entry.clock_behind_s;
-    let what = format!("was received {behind_s} s before the entry before it");
-    match (behind_s > CLOCK_TOLERANCE_S, said) {
-        (true, Some(said)) if said == behind_s => {
-            audit.remark(
-                "entry",
-                stored.index,
-                format!("{what}: the service's clock was behind, and it said so"),
-            );
+    let (index, said) = (stored.index, entry.clock_behind_s);
+    match (clock_behind_s(before_ms, stored.received_ms), said) {
+        (Some(behind_s), _) => {
+            let what = format!("was received {behind_s} s before the entry before it");
+            match said {
+                Some(said) if said == behind_s => {
+                    audit.remark(
+                        "entry",
+                        index,
+                        format!("{what}: the service's clock was behind, and it said so"),
+                    );
+                }
+                None if entry.v == 1 => audit.remark("entry", index, what),
+                _ => audit.find("entry", index, format!("{what}, and does not say so")),
+            }
         }
-        (true, None) if entry.v == 1 => audit.remark("entry", stored.index, what),
-        (true, _) => audit.find("entry", stored.index, format!("{what}, and does not say so")),
-        (false, Some(said)) => {
-            audit.find("entry", stored.index, format!("says that the clock was {said} s behind; it was not"));
+        (None, Some(said)) => {
+            audit.find("entry", index, format!("says that the clock was {said} s behind; it was not"));
         }
-        (false, None) => {}
+        (None, None) => {}
     }
 }
 

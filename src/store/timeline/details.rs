@@ -13,7 +13,7 @@ use super::read_error;
 use super::sighting::settle_level;
 use crate::clock::from_ms;
 use crate::error::{Error, Result};
-use crate::evidence::entry::{Entry, Kind};
+use crate::evidence::entry::{Entry, Kind, clock_behind_s};
 use crate::evidence::timeline::{
     CorrectionRef, ERASED, EntryRef, Named, PhotoRef, Reading, Rules, Sighting, Version,
 };
@@ -96,10 +96,11 @@ impl View<'_> {
     /// Corrections, the newest note, the reason of a withdrawal; who brought what another person saw.
     async fn add_versions(&mut self, sightings: &mut [Sighting]) -> Result<()> {
         type Body = Option<Vec<u8>>;
-        type VersionRow = (Vec<u8>, i64, Vec<u8>, Vec<u8>, Body, Body, Body, Body);
+        type VersionRow = (Vec<u8>, i64, Vec<u8>, Vec<u8>, Body, Body, Body, Body, Option<i64>);
         let mut query = QueryBuilder::new(
-            "select v.report, v.entry, e.body, e.leaf, n.body, w.body, b.body, p.body from report_version v
-             join entry e on e.idx = v.entry
+            "select v.report, v.entry, e.body, e.leaf, n.body, w.body, b.body, p.body, q.received_ms
+             from report_version v join entry e on e.idx = v.entry
+             left join entry q on q.idx = v.entry - 1
              left join payload b on b.entry = v.entry and b.name = 'by'
              left join payload p on p.entry = v.entry and p.name = 'person'
              left join payload n on n.entry = v.entry and n.name = 'note'
@@ -115,13 +116,14 @@ impl View<'_> {
             by_report.entry(row.0.clone()).or_default().push(row);
         }
         for s in sightings {
-            for (_, index, body, leaf, note, reason, by, person) in
+            for (_, index, body, leaf, note, reason, by, person, before_ms) in
                 by_report.remove(&s.id.as_bytes()[..]).unwrap_or_default()
             {
                 let text = |b: Vec<u8>| String::from_utf8(b).unwrap_or_default();
                 let entry = read_entry(index, &body)?;
                 s.note = disclosed(&entry, "note", note).or(s.note.take());
                 let received_at = entry.received_at;
+                add_clock(s, &entry, before_ms);
                 let (by, person) = (named(&entry, "by", by), named(&entry, "person", person));
                 if matches!(entry.kind, Kind::Report { .. }) && is_brought(&by, &person) {
                     s.flags.push(format!("由 {by} 代导入"));
@@ -264,7 +266,27 @@ fn named(entry: &Entry, name: &str, payload: Option<Vec<u8>>) -> String {
 /// Whether a report came by another hand than its author's: a file, a token, somebody at a desk. A shared phone sends what
 /// lies on it, and in a demo nobody is asked.
 fn is_brought(by: &str, person: &str) -> bool {
-    by != ERASED && by != person && by != "demo" && !by.starts_with("phone-")
+    by != ERASED && person != ERASED && by != person && by != "demo" && !by.starts_with("phone-")
+}
+
+/// Says of an entry that it was received before the one that stands before it, as the audit does.
+fn add_clock(s: &mut Sighting, entry: &Entry, before_ms: Option<i64>) {
+    let received_ms = entry.received_at.as_millisecond();
+    let Some(behind_s) = before_ms.and_then(|before_ms| clock_behind_s(before_ms, received_ms)) else {
+        return;
+    };
+    let said = entry.v == 1 || entry.clock_behind_s == Some(behind_s);
+    let doubt = if said { "收到时间可能偏早" } else { "日志没有注明，须核查" };
+    s.flags.push(format!("服务器时钟比前一条目慢{}，{doubt}", duration_words(behind_s)));
+    s.clock_behind_s = s.clock_behind_s.max(Some(behind_s));
+}
+
+fn duration_words(seconds: u64) -> String {
+    match seconds / 60 {
+        minutes @ 0..60 => format!("{minutes}分钟"),
+        minutes @ 60..1440 => format!("{}小时", minutes / 60),
+        minutes => format!("{}天", minutes / 1440),
+    }
 }
 
 fn rank(key: &str) -> usize {

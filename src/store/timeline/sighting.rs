@@ -85,6 +85,7 @@ pub(super) fn read(row: &SqliteRow, place: &Place, rules: &Rules) -> Result<Sigh
         observed_at,
         received_at,
         clock_offset_s: record_ref.and_then(|r| r.clock_offset_s),
+        clock_behind_s: None,
         late,
         person: text("person")?.filter(|p| !p.is_empty()).unwrap_or_else(|| ERASED.into()),
         patrol: bytes("patrol")?.map(|b| uuid_of(&b)),

@@ -62,6 +62,7 @@ fn sighting(id: u128, kind: ReportKind, when: &str) -> Sighting {
         observed_at: at(when),
         received_at: at(when),
         clock_offset_s: None,
+        clock_behind_s: None,
         late: false,
         person: "p-07".into(),
         patrol: None,
