@@ -12,7 +12,7 @@ use jijia::evidence::checkpoint::Checkpoint;
 use jijia::evidence::entry::Sealed;
 use jijia::patrol::report::check_sha256;
 use jijia::publish::{self, restore::Trust};
-use jijia::store::audit::{self, KnownHead, Options};
+use jijia::store::audit::{self, GuardFile, KnownHead, Options};
 use jijia::store::erasure::Target;
 use jijia::store::{Opener, Store, backup};
 
@@ -39,15 +39,14 @@ pub fn audit(args: &AuditArgs, config: &Config) -> Result<ExitCode> {
     check_rate(args.rate_mb_s)?;
     let place = crate::load_place(config)?;
     let bar = bar();
-    let known =
-        |head: Checkpoint| KnownHead { whose: "the guard file".into(), size: head.size, root: head.root };
-    let guarded = publish::guarded(&config.data.dir, &config.log)?;
-    let guard_missing = guarded.is_none();
-    let mut heads: Vec<KnownHead> = guarded.map(known).into_iter().collect();
-    for file in &args.checkpoint {
-        heads.push(read_head(file, &config.log.origin)?);
-    }
-    let options = Options { rate_mb_s: args.rate_mb_s, resume: args.resume, heads, guard_missing };
+    let known = |head: Checkpoint| {
+        GuardFile::Holds(KnownHead { whose: "the guard file".into(), size: head.size, root: head.root })
+    };
+    let guard = publish::guarded(&config.data.dir, &config.log)?.map_or(GuardFile::Missing, known);
+    let heads =
+        args.checkpoint.iter().map(|file| read_head(file, &config.log.origin)).collect::<Result<_>>()?;
+    let witnesses = publish::witness_keys(&config.log)?;
+    let options = Options { rate_mb_s: args.rate_mb_s, resume: args.resume, guard, heads, witnesses };
     let done =
         audit::audit(&config.data.dir, &place, &options, &bar, &mut |finding| say(&format!("{finding}\n")))?;
     let remarks = if done.remarks == 0 { String::new() } else { format!(", {} remark(s)", done.remarks) };

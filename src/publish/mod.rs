@@ -75,6 +75,14 @@ pub fn guarded(dir: &Path, config: &config::Log) -> Result<Option<Checkpoint>> {
     Ok(text.and_then(|text| text.parse::<SignedCheckpoint>().ok()).map(|signed| signed.checkpoint().clone()))
 }
 
+/// The witnesses that are configured, by name, each with the key of its cosignatures.
+///
+/// # Errors
+/// `Invalid` at `log.witnesses`.
+pub fn witness_keys(config: &config::Log) -> Result<Vec<(String, VerifierKey)>> {
+    Ok(witness::all(config)?.iter().map(Witness::named_key).collect())
+}
+
 /// Why the newest entries are not under a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {

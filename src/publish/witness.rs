@@ -32,6 +32,11 @@ pub struct Witness {
 }
 
 impl Witness {
+    /// Its name here, with its key.
+    pub(super) fn named_key(&self) -> (String, VerifierKey) {
+        (self.name.clone(), self.key.clone())
+    }
+
     /// The key of its cosignatures.
     pub(super) fn key(&self) -> &VerifierKey {
         &self.key

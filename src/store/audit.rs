@@ -17,6 +17,7 @@ mod people;
 mod schema;
 mod signed;
 mod stray;
+mod watched;
 mod water;
 
 use std::cell::Cell;
@@ -64,10 +65,24 @@ pub struct Options {
     pub rate_mb_s: Option<f64>,
     /// Go on with the files where an interrupted run was.
     pub resume: bool,
-    /// The guard file is not where it must be.
-    pub guard_missing: bool,
-    /// Heads that others hold (the guard file, a witness), and earlier backups: the log must have had them.
+    /// What the guard file holds.
+    pub guard: GuardFile,
+    /// Heads that others hold (a print, a witness), and earlier backups: the log must have had them.
     pub heads: Vec<KnownHead>,
+    /// Witnesses by name, each with the key of its cosignatures; asked of a log that is in use.
+    pub witnesses: Vec<(String, VerifierKey)>,
+}
+
+/// What the guard file holds of a log that is in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GuardFile {
+    /// The log is not in use: a backup.
+    #[default]
+    NotAsked,
+    /// It is not where it must be.
+    Missing,
+    /// The last signed head.
+    Holds(KnownHead),
 }
 
 /// A head of the log that somebody else holds.
@@ -173,6 +188,8 @@ struct Audit<'a> {
     /// By which something may have been judged: those that the log names, and the one in use.
     places: HashSet<Hash>,
     heads: &'a [KnownHead],
+    guard: &'a GuardFile,
+    witnesses: &'a [(String, VerifierKey)],
     /// The key that signs now; earlier ones are in the log.
     key: Option<VerifierKey>,
     pace: Pace,
@@ -180,7 +197,6 @@ struct Audit<'a> {
     say: &'a mut dyn FnMut(&Finding),
     findings: Cell<u64>,
     remarks: Cell<u64>,
-    guard_missing: bool,
 }
 
 /// A key that is missing or damaged shows in the checkpoints.
@@ -207,13 +223,14 @@ impl<'a> Audit<'a> {
             locator: Locator::new(place),
             places: HashSet::new(),
             heads: &options.heads,
+            guard: &options.guard,
+            witnesses: &options.witnesses,
             key: read_key(dir),
             pace: Pace::new(options.rate_mb_s),
             bar,
             say,
             findings: Cell::new(0),
             remarks: Cell::new(0),
-            guard_missing: options.guard_missing,
         }
     }
 

@@ -19,6 +19,7 @@ mod asvs;
 mod attack;
 mod audit;
 mod audit_edits;
+mod audit_outside;
 mod backup;
 mod bundle_flips;
 mod bundle_made;

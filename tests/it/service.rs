@@ -339,7 +339,8 @@ pub fn voice(seconds: u16) -> Vec<u8> {
         bytes.extend(b"\x1f\x43\xb6\x75\x01\xff\xff\xff\xff\xff\xff\xff\xe7\x84");
         bytes.extend(at);
         bytes.extend(b"\xa3\x88\x81\0\0\x80");
-        bytes.extend(at.map(|b| b ^ 0x55));
+        // None is the beginning of a longer one.
+        bytes.extend(at.map(|b| b ^ 0x55 ^ seconds.to_be_bytes()[1]));
     }
     bytes
 }

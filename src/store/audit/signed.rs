@@ -3,7 +3,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::{Audit, text};
+use super::{Audit, GuardFile, text, watched};
 use crate::evidence::checkpoint::SignedCheckpoint;
 use crate::evidence::edge::Edge;
 use crate::evidence::entry::{Entry, Kind};
@@ -34,7 +34,8 @@ pub(super) struct Signed {
 impl Signed {
     /// The stored checkpoints (a few: the newest, one for each key, the cosigned ones) and the heads of others.
     pub fn read(audit: &mut Audit<'_>) -> rusqlite::Result<Self> {
-        let others = audit.heads.iter().map(|head| Known {
+        let guard = if let GuardFile::Holds(head) = audit.guard { Some(head) } else { None };
+        let others = audit.heads.iter().chain(guard).map(|head| Known {
             table: "log",
             key: format!("head of {}", head.whose),
             size: head.size,
@@ -107,11 +108,9 @@ impl Signed {
         for (tile, hashes) in tree.tiles() {
             self.check_tile(audit, tile, hashes)?;
         }
-        if audit.guard_missing && self.published > 0 {
-            audit.find("log", "guard file", "is missing: without it an old database could be signed again");
-        }
         self.check_ends(audit, tree.size())?;
-        check_cosignatures(audit)
+        check_cosignatures(audit)?;
+        watched::check(audit, self.published)
     }
 
     /// A stored tile is the beginning of the one that the entries give, and reaches as far as was published.

@@ -14,7 +14,7 @@ use crate::store::tx::store_error;
 /// Shorter bytes stand everywhere by chance.
 const NEEDLE_MIN: usize = 3;
 /// The beginning of longer ones is enough.
-pub(super) const NEEDLE_MAX: usize = 4096;
+pub(super) const NEEDLE_MAX: usize = 1 << 16;
 /// Rows of a table that are named one by one.
 const SHOWN: usize = 10;
 const CHUNK: usize = 1 << 20;
