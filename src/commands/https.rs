@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jijia::config::{Config, Tls, TlsMode};
 use jijia::error::{Error, Result};
+use jijia::store::off_thread;
 use jijia::tls::acme::{self, Acme};
 use jijia::tls::server::{self, Certificate};
 use jijia::tls::{self, authority};
@@ -151,14 +152,17 @@ async fn renew(shown: Shown, dir: &Path) {
     let certificate = shown.certificate();
     for hour in 1_u32.. {
         tokio::time::sleep(AGAIN).await;
-        let issued = match &shown {
-            Shown::Local(_, _, names) if hour % ISSUE_AFTER == 0 => {
-                authority::issue(dir, names, Timestamp::now()).map(|_| ())
-            }
-            _ => Ok(()),
+        let names = match &shown {
+            Shown::Local(_, _, names) if hour % ISSUE_AFTER == 0 => Some(names.clone()),
+            _ => None,
         };
+        let (files, dir) = (certificate.clone(), dir.to_owned());
+        let renewed = off_thread(move || {
+            names.map_or(Ok(()), |names| authority::issue(&dir, &names, Timestamp::now()).map(|_| ()))?;
+            files.renew()
+        });
         // What was shown before is shown on: the operator reads why in the log.
-        if let Err(error) = issued.and_then(|()| certificate.renew()) {
+        if let Err(error) = renewed.await {
             tracing::error!(%error, "the certificate could not be renewed");
             certificate.failed(error.to_string());
         }

@@ -1,4 +1,5 @@
-//! Backup: the database as of one moment, the sealed files by hash, the log's key, and a manifest that is written last.
+//! Backup: the database as of one moment, the sealed files by hash, the log's key, the sign-in log, and a manifest that is
+//! written last.
 //!
 //! `VACUUM INTO` makes the copy rather than the page-by-page backup of SQLite: that one begins again whenever another
 //! process commits, or copies all pages in one step and takes the free ones along, where erased bytes could lie.
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 use self::files::{Copied, copy_file, each_file, is_erased};
 use super::audit::{Finding, KnownHead, Options, audit_database, open_reading};
 use super::pace::Pace;
+use super::sign_ins::FILE as SIGN_INS;
 use super::tx::store_error;
 use super::{KEY, SCHEMA, by_hash, sync_dir};
 use crate::error::{Error, Result};
@@ -51,6 +53,9 @@ pub struct Manifest {
     pub key: Option<Part>,
     /// The key that is to follow it, where one was waiting.
     pub next_key: Option<Part>,
+    /// The sign-in log, where there was one. A backup from before it was copied does not say.
+    #[serde(default)]
+    pub sign_ins: Option<Part>,
     /// Entries of the log.
     pub log_size: u64,
     /// RFC 6962 root over them, hex.
@@ -79,9 +84,9 @@ pub struct Part {
 impl Manifest {
     /// Its files beside the photos, with the name that each has in a data directory.
     fn parts(&self) -> impl Iterator<Item = (&'static str, &Part)> {
-        let keys = [(KEY, &self.key), (NEXT_KEY, &self.next_key)];
-        let keys = keys.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)));
-        std::iter::once(("jijia.db", &self.database)).chain(keys)
+        let others = [(KEY, &self.key), (NEXT_KEY, &self.next_key), (SIGN_INS, &self.sign_ins)];
+        let others = others.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)));
+        std::iter::once(("jijia.db", &self.database)).chain(others)
     }
 }
 
@@ -136,8 +141,9 @@ pub fn backup(
             made_at: now,
             schema: SCHEMA,
             database,
-            key: key.map(|key| write_key(to, &key)).transpose()?,
-            next_key: next_key.map(|key| write_key(to, &key)).transpose()?,
+            key: key.map(|key| write_part(to, "log", "key", &key)).transpose()?,
+            next_key: next_key.map(|key| write_part(to, "log", "key", &key)).transpose()?,
+            sign_ins: read(dir, SIGN_INS)?.map(|log| write_part(to, "sign-in", "log", &log)).transpose()?,
             log_size: head.size(),
             log_root: hex::encode(head.root()),
             photos: 0,
@@ -275,7 +281,7 @@ fn finish(to: &Path, manifest: &Manifest, erased: &[(Sealed, String)]) -> Result
     sync_dir(to)?;
     for entry in std::fs::read_dir(to)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let ours = name.starts_with("jijia-") || name.starts_with("log-");
+        let ours = ["jijia-", "log-", "sign-in-"].iter().any(|start| name.starts_with(start));
         if ours && !manifest.parts().any(|(_, part)| part.file == name) {
             std::fs::remove_file(to.join(name))?;
         }
@@ -315,24 +321,27 @@ fn copy_database(dir: &Path, to: &Path, pace: &Pace, buffer: &mut [u8]) -> Resul
 
 /// The key, and the one that is to follow.
 fn read_keys(dir: &Path) -> Result<[Option<Vec<u8>>; 2]> {
-    let read = |name| match std::fs::read(dir.join(name)) {
-        Ok(key) => Ok(Some(key)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::from(e)),
-    };
-    Ok([read(KEY)?, read(NEXT_KEY)?])
+    Ok([read(dir, KEY)?, read(dir, NEXT_KEY)?])
 }
 
-/// Under a name of its own: the backup before goes on naming its key until the new manifest is there.
-fn write_key(to: &Path, key: &[u8]) -> Result<Part> {
-    let sha256 = hex::encode(Sha256::digest(key));
-    let file = format!("log-{}.key", &sha256[..16]);
-    let new = to.join("log.key.new");
+fn read(dir: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(dir.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Under a name of its own: the backup before goes on naming its own until the new manifest is there.
+fn write_part(to: &Path, start: &str, ending: &str, bytes: &[u8]) -> Result<Part> {
+    let sha256 = hex::encode(Sha256::digest(bytes));
+    let file = format!("{start}-{}.{ending}", &sha256[..16]);
+    let new = to.join("part.new");
     let mut out = private(&new)?;
-    out.write_all(key)?;
+    out.write_all(bytes)?;
     out.sync_all()?;
     std::fs::rename(&new, to.join(&file))?;
-    Ok(Part { file, bytes: key.len() as u64, sha256 })
+    Ok(Part { file, bytes: bytes.len() as u64, sha256 })
 }
 
 /// A new, empty file that only its owner reads: the database has personal data, the key signs.

@@ -17,7 +17,7 @@ use super::Store;
 use crate::error::{Error, Result};
 
 /// The file in the data directory.
-const FILE: &str = "sign-in.log";
+pub(super) const FILE: &str = "sign-in.log";
 /// How long a line is kept: six months.
 const KEEP: SignedDuration = SignedDuration::from_hours(180 * 24);
 /// Largest file, bytes; beyond, the oldest lines go, a quarter at a time.
@@ -138,7 +138,7 @@ impl Drop for Log {
 }
 
 impl Log {
-    /// Writes what has gathered. Not synced: a loss of power may cost the last seconds.
+    /// Writes what has gathered, to the disk: a loss of power costs the last second.
     fn write(&self) -> Result<()> {
         let mut tail = locked(&self.tail);
         let gathered = std::mem::take(&mut *locked(&self.gathered));
@@ -153,7 +153,8 @@ impl Log {
             }
             tail.add(key, count);
         }
-        tail.flush(&mut file)
+        tail.flush(&mut file)?;
+        Ok(file.sync_data()?)
     }
 
     /// Drops what is too old, or too much, once a day and when the file is full.

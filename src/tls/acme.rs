@@ -17,7 +17,7 @@ use rustls::sign::CertifiedKey;
 
 use super::server::{Certificate, Standing};
 use super::write;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The protocol of a line by which an authority looks for the proof; nothing else is said on it.
 pub const PROTOCOL: &[u8] = b"acme-tls/1";
@@ -118,11 +118,11 @@ impl Acme {
     }
 
     /// Serves by what an order brought, and keeps it.
-    fn keep(&self, pem: &str) -> Result<(), Failure> {
+    async fn keep(&self, pem: String) -> Result<(), Failure> {
         let given = self.certificate.hold(pem.as_bytes(), pem.as_bytes());
         given.map_err(|e| Failure::Refused(format!("what it gave cannot be used: {e}")))?;
         // Crash or full disk here: it is served as long as this process lives, and the next one orders another.
-        if let Err(error) = replace(&self.folder.join("certificate.pem"), pem) {
+        if let Err(error) = replace(self.folder.join("certificate.pem"), pem).await {
             tracing::error!(%error, "the new certificate could not be kept; after a restart another is ordered");
         }
         // Else one would be ordered after the other without a pause.
@@ -158,7 +158,11 @@ pub async fn run(acme: Arc<Acme>) {
             tokio::time::sleep(left.min(LOOK)).await;
             continue;
         }
-        match order::order(&acme).await.and_then(|pem| acme.keep(&pem)) {
+        let done = match order::order(&acme).await {
+            Ok(pem) => acme.keep(pem).await,
+            Err(failure) => Err(failure),
+        };
+        match done {
             Ok(()) => {
                 failures = Failures::default();
                 tracing::info!(names = acme.names.join(", "), again = %acme.due(), "a new certificate is served");
@@ -205,14 +209,17 @@ fn folder_name(directory: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect()
 }
 
-/// Writes for the owner alone; after a crash the file is the old one or the new one.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let new = path.with_extension("new");
-    write(&new, text, 0o600)?;
-    std::fs::rename(&new, path)?;
-    #[cfg(unix)]
-    std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(())
+/// Writes for the owner alone, off the threads that serve; after a crash the file is the old one or the new one.
+async fn replace(path: PathBuf, text: String) -> Result<()> {
+    let written = tokio::task::spawn_blocking(move || {
+        let new = path.with_extension("new");
+        write(&new, &text, 0o600)?;
+        std::fs::rename(&new, &path)?;
+        #[cfg(unix)]
+        std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(())
+    });
+    written.await.map_err(|e| Error::Internal(e.to_string()))?
 }
 
 #[cfg(test)]
@@ -232,8 +239,8 @@ mod tests {
         assert_eq!([0, 1, 2, 100].map(|n| pause(AWAY, n).as_secs()), [5, 10, 20, 300]);
     }
 
-    #[test]
-    fn a_kept_certificate_is_renewed_after_two_thirds_and_one_of_other_names_or_broken_at_once() {
+    #[tokio::test]
+    async fn a_kept_certificate_is_renewed_after_two_thirds_and_one_of_other_names_or_broken_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let open = |names: &[&str]| {
             let names = names.iter().map(|n| (*n).to_owned()).collect();
@@ -251,10 +258,10 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let chain = params.self_signed(&key).unwrap();
         let file = dir.path().join("acme.example_dir/certificate.pem");
-        replace(&file, &format!("{}{}", key.serialize_pem(), chain.pem())).unwrap();
+        replace(file.clone(), format!("{}{}", key.serialize_pem(), chain.pem())).await.unwrap();
         assert_eq!(open(&["b.example"]).due(), "2026-03-02T00:00:00Z".parse().unwrap());
         assert_eq!(open(&["a.example", "c.example"]).due(), Timestamp::MIN, "not for all names");
-        replace(&file, &chain.pem()).unwrap();
+        replace(file, chain.pem()).await.unwrap();
         assert_eq!(open(&["a.example"]).due(), Timestamp::MIN, "its key is lost");
     }
 

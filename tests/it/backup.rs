@@ -275,3 +275,30 @@ async fn a_damaged_backup_is_not_restored_and_a_damaged_host_does_not_spoil_a_go
     assert_eq!(service.get(&format!("/api/v1/reports/{}", id(99))).await.status, 200);
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signed_in_comes_back_too() {
+    let (host, backups) = (Host::new(), tempfile::tempdir().unwrap());
+    let to = backups.path().join("weekly");
+    let service = host.serve().await;
+    let event = jijia::store::SignInEvent::Failure;
+    service.app.store.note_sign_in([192, 0, 2, 7].into(), None, event);
+    file_reports(&service, 0..1).await;
+    service.stop().await;
+    let log = std::fs::read(host.data().join("sign-in.log")).unwrap();
+    assert!(log.windows(9).any(|w| w == b"192.0.2.7"));
+    done(host.run(&["backup", to.to_str().unwrap()]));
+    std::fs::remove_dir_all(host.data()).unwrap();
+    std::fs::create_dir(host.data()).unwrap();
+    done(host.run(&["restore", to.to_str().unwrap()]));
+    let back = host.data().join("sign-in.log");
+    assert_eq!(std::fs::read(&back).unwrap(), log);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(back).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // A later backup takes the place of the first.
+    done(host.run(&["backup", to.to_str().unwrap()]));
+    let logs = std::fs::read_dir(&to)
+        .unwrap()
+        .filter(|f| f.as_ref().unwrap().file_name().to_str().unwrap().starts_with("sign-in-"));
+    assert_eq!(logs.count(), 1);
+}

@@ -105,4 +105,21 @@ mod tests {
         assert!(timeout(SOON, store.find_machine("none")).await.unwrap().unwrap().is_none());
         assert!(timeout(SOON, store.find_phone("none")).await.unwrap().unwrap().is_none());
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_that_lives_by_a_use_that_is_not_stored_is_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::simulated(Timestamp::now());
+        let (store, token) = signed_in(dir.path(), clock.clone()).await;
+        let db = Connection::open(dir.path().join("jijia.db")).unwrap();
+        db.execute_batch("begin immediate").unwrap();
+        for _ in 0..3 {
+            clock.set(clock.now() + SignedDuration::from_mins(40));
+            assert!(lives(&store, &token).await);
+        }
+        let account = store.find_session(&token, LIMITS).await.unwrap().unwrap().account.id;
+        let open = store.list_sessions(&account, Some(&token), LIMITS).await.unwrap();
+        assert_eq!(open.iter().map(|o| (o.here, o.seen_at)).collect::<Vec<_>>(), [(true, clock.now())]);
+        db.execute_batch("rollback").unwrap();
+    }
 }

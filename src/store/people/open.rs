@@ -45,22 +45,28 @@ impl Store {
     ) -> Result<Vec<Open>> {
         let now = self.clock.now().as_millisecond();
         let sql = format!(
-            "select {ID}, began_ms, seen_ms, (select p.name from phone p where p.id = session.phone), digest = $2 from session
-             where account = $1 and seen_ms > $3 and began_ms > $4 order by seen_ms desc, began_ms desc"
+            "select digest, {ID}, began_ms, seen_ms, (select p.name from phone p where p.id = session.phone) from session
+             where account = $1 and began_ms > $2"
         );
-        let rows: Vec<(String, i64, i64, Option<String>, bool)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let rows: Vec<(Vec<u8>, String, i64, i64, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(account)
-            .bind(here.map_or_else(Vec::new, |token| secret::digest(token).to_vec()))
-            .bind(now.saturating_sub(ms(limits.idle)))
             .bind(now.saturating_sub(ms(limits.absolute)))
             .fetch_all(&self.account_readers)
             .await
             .map_err(read_error)?;
-        let open = |(id, began, seen, phone, here)| {
-            let (began_at, seen_at) = (from_ms(began), from_ms(seen));
-            Open { id, began_at, seen_at, phone, here }
-        };
-        Ok(rows.into_iter().map(open).collect())
+        let here = here.map(secret::digest);
+        let mut all = Vec::new();
+        for (digest, id, began, stored, phone) in rows {
+            // By the same use that keeps it alive, stored or not.
+            let Ok(digest) = <[u8; 32]>::try_from(digest) else { continue };
+            let seen = self.last_used.newest(&digest, stored);
+            if seen > now.saturating_sub(ms(limits.idle)) {
+                let (began_at, seen_at) = (from_ms(began), from_ms(seen));
+                all.push(Open { id, began_at, seen_at, phone, here: here == Some(digest) });
+            }
+        }
+        all.sort_by_key(|open| std::cmp::Reverse((open.seen_at, open.began_at)));
+        Ok(all)
     }
 
     /// Ends one session of `account`.

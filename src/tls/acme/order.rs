@@ -50,7 +50,8 @@ pub(super) async fn order(acme: &Acme) -> Result<String, Failure> {
     let names: Vec<Identifier> = acme.names.iter().cloned().map(Identifier::Dns).collect();
     let ordered = account.new_order(&NewOrder::new(&names)).await;
     if matches!(&ordered, Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(FORGOTTEN)) {
-        std::fs::remove_file(acme.folder.join("account.json"))
+        tokio::fs::remove_file(acme.folder.join("account.json"))
+            .await
             .map_err(|e| Failure::Refused(e.to_string()))?;
         return Err(Failure::Away("it has forgotten the account; a new one is made".into()));
     }
@@ -69,7 +70,7 @@ async fn account(acme: &Acme) -> Result<Account, Failure> {
     let file = acme.folder.join("account.json");
     let unusable = |why: &dyn std::fmt::Display| Failure::Refused(format!("{}: {why}", file.display()));
     let builder = Account::builder_with_http(Box::new(Line(acme.tls.clone())));
-    match std::fs::read(&file) {
+    match tokio::fs::read(&file).await {
         Ok(kept) => {
             let credentials: AccountCredentials = serde_json::from_slice(&kept).map_err(|e| unusable(&e))?;
             Ok(builder.from_credentials(credentials).await?)
@@ -80,7 +81,7 @@ async fn account(acme: &Acme) -> Result<Account, Failure> {
                 NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
             let (account, credentials) = builder.create(&new, acme.directory.clone(), None).await?;
             let text = serde_json::to_string(&credentials).map_err(|e| unusable(&e))?;
-            replace(&file, &text).map_err(|e| unusable(&e))?;
+            replace(file.clone(), text).await.map_err(|e| unusable(&e))?;
             Ok(account)
         }
         Err(e) => Err(unusable(&e)),

@@ -20,7 +20,7 @@ use crate::{
     web::warnings::Warning,
 };
 
-/// Outfalls named beside the map; the rest is in the timeline.
+/// Outfalls named beside the map; how many more there are is said, and the timeline has them.
 const OUTFALLS_SHOWN: usize = 3;
 
 /// A part of the sentence.
@@ -98,6 +98,8 @@ struct OverviewPage<'a> {
     map_svg: &'a str,
     notice: &'a str,
     outfalls: Vec<OutfallView>,
+    /// How many outfalls more have evidence; empty where none.
+    more: String,
     period: String,
     feed: Vec<FeedView>,
     today: String,
@@ -111,6 +113,7 @@ struct OverviewPage<'a> {
 pub fn overview(view: &Overview, map_svg: &str, warnings: &[Warning], lang: Lang) -> Result<String> {
     let finding = view.finding();
     let outfalls = view.outfalls_by_evidence();
+    let more = outfalls.len().saturating_sub(OUTFALLS_SHOWN);
     render(&OverviewPage {
         shell: Shell {
             lang,
@@ -129,6 +132,7 @@ pub fn overview(view: &Overview, map_svg: &str, warnings: &[Warning], lang: Lang
         map_svg,
         notice: notice(&view.place_notice, lang),
         outfalls: outfalls.into_iter().take(OUTFALLS_SHOWN).map(|o| outfall(o, view, lang)).collect(),
+        more: if more > 0 { lang.fill("outfalls.more", &[("n", &more)]) } else { String::new() },
         period: lang.fill("outfalls.period", &[("days", &LOOK_BACK_DAYS)]),
         feed: feed(view, lang),
         today: lang.fill("feed.today", &[("n", &view.reports_today)]),
