@@ -1,5 +1,6 @@
 // The own account: who that is, what one signs in with, where one is signed in.
 import { ask, catalogue, session } from "./api.js";
+import { lines } from "./told-lines.js";
 
 const $ = (id) => document.getElementById(id);
 const say = catalogue();
@@ -31,6 +32,9 @@ function choice(open) {
 
 async function show() {
   $("sessions").replaceChildren(...(await ask("GET", "/api/v1/sessions")).map(choice));
+  const notices = await ask("GET", "/api/v1/session/notices");
+  $("notices").replaceChildren(...lines(notices));
+  $("others").hidden = notices.length === 0;
 }
 
 function on(id, work) {

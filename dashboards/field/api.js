@@ -3,11 +3,11 @@
 /** No answer came: no network, or it took too long. */
 export class Unreachable extends Error {}
 
-/** The server said no: `status`, its words in `detail`, and after how many seconds it may be asked again. */
+/** The server said no: `status`, its words in `detail`, of which `field`, and after how many seconds it may be asked again. */
 export class Refused extends Error {
-  constructor(status, detail, retry_s) {
+  constructor(status, detail, retry_s, field) {
     super(detail);
-    Object.assign(this, { status, detail, retry_s });
+    Object.assign(this, { status, detail, retry_s, field });
   }
 }
 
@@ -34,7 +34,7 @@ function retryAfter(headers) {
 function refusal({ status, headers, json }) {
   const problem = json || {};
   const field = problem.field ? `${problem.field}: ` : "";
-  return new Refused(status, field + (problem.detail || problem.title || `HTTP ${status}`), retryAfter(headers));
+  return new Refused(status, field + (problem.detail || problem.title || `HTTP ${status}`), retryAfter(headers), problem.field);
 }
 
 function parsed(text) {

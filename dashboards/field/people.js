@@ -3,7 +3,7 @@
 import { Refused, Unreachable } from "./api.js";
 import { button, go, h, icon, say, show } from "./dom.js";
 import { strip } from "./strip.js";
-import { t } from "./words.js";
+import { minute, shortDay, t } from "./words.js";
 import * as patrol from "./patrol.js";
 import * as place from "./place.js";
 import * as send from "./send.js";
@@ -68,7 +68,8 @@ function enter() {
   else go("home");
 }
 
-function paintPin(person) {
+/** Digits, typed large. `done` gets them; `words` stand above, `go` on the key that ends them. */
+function paintPad({ title, words, go: on = t("pin.ok"), done, leave }) {
   let pin = "";
   const dots = h("p", { class: "dots num", role: "status", "aria-label": t("pin.entered", { n: 0 }) });
   const draw = () => {
@@ -89,28 +90,76 @@ function paintPin(person) {
     const said = pin;
     pin = "";
     draw();
-    await tryPin(person, said);
+    await done(said);
     pressed.disabled = false;
     return undefined;
   };
   const key = (d) => button({ class: "key num", onclick: () => press(d) }, d);
-  const ok = button({ class: "key ok", onclick: (e) => enterPin(e.currentTarget) }, t("pin.ok"));
-  const back = button({ class: "back", "aria-label": t("back"), onclick: () => paintPeople() }, icon("chevron-left"));
-  show(h("header", { class: "strip" }, back, h("h1", {}, t("pin.title", { name: person.name }))),
-  h("main", { class: "screen below pin" }, dots, h("div", { class: "keys" }, [..."123456789"].map(key),
-    button({ class: "key", "aria-label": t("pin.remove"), onclick: remove }, icon("delete")), key("0"), ok)));
+  const ok = button({ class: "key ok", onclick: (e) => enterPin(e.currentTarget) }, on);
+  const back = button({ class: "back", "aria-label": t("back"), onclick: leave }, icon("chevron-left"));
+  show(h("header", { class: "strip" }, back, h("h1", {}, title)),
+    h("main", { class: "screen below pin" }, words ? h("p", { class: "calm" }, words) : null, dots,
+      h("div", { class: "keys" }, [..."123456789"].map(key),
+        button({ class: "key", "aria-label": t("pin.remove"), onclick: remove }, icon("delete")), key("0"), ok)));
 }
 
-async function tryPin(person, pin) {
+const paintPin = (person) => paintPad({
+  title: t("pin.title", { name: person.name }),
+  done: (pin) => tryPin(person, pin),
+  leave: () => paintPeople(),
+});
+
+/** The PIN that the office gave opens this alone: then nobody in the office knows the one that counts. */
+const paintChoose = (person, given) => paintPad({
+  title: t("pin.choose"),
+  words: t("pin.choose_words"),
+  go: t("pin.next"),
+  done: (own) => paintRepeat(person, given, own),
+  leave: () => paintPeople(),
+});
+
+const paintRepeat = (person, given, own) => paintPad({
+  title: t("pin.repeat"),
+  done: (again) => {
+    if (again === own) return tryPin(person, given, own);
+    say(t("pin.differs"), { bad: true });
+    return paintChoose(person, given);
+  },
+  leave: () => paintChoose(person, given),
+});
+
+async function tryPin(person, pin, own) {
   try {
-    const { result, wait_s } = await session.signIn(person, pin);
-    if (result === "in") return enter();
+    const { result, wait_s, notices } = await session.signIn(person, pin, own);
+    if (result === "in") return notices.length > 0 ? paintNotices(notices) : enter();
+    if (result === "choose") {
+      if (own) say(t("pin.weak"), { bad: true, seconds: 8 });
+      return paintChoose(person, pin);
+    }
     if (result === "wait") return say(t("pin.wait", { n: wait_s }), { bad: true });
     return say(t(result === "wrong" ? "pin.wrong" : "pin.unknown"), { bad: true, seconds: 8 });
   } catch (error) {
     if (error instanceof Refused) return say(error.detail, { bad: true });
     throw error;
   }
+}
+
+/** What others did to the account: by each of it they could have come in as this person. */
+function paintNotices(notices) {
+  const known = async () => {
+    await session.know(notices[0].entry);
+    return enter();
+  };
+  const line = ({ what, by, at }) => {
+    const ms = Date.parse(at);
+    const when = `${shortDay(ms)} ${minute(ms)}`;
+    return h("li", {}, h("b", {}, t(`notice.${what}`)),
+      h("p", {}, t("notice.by", { by: by === "shell" ? t("notice.shell") : by, when })));
+  };
+  show(h("header", { class: "strip" }, h("h1", {}, t("notice.title"))),
+    h("main", { class: "screen below" }, h("p", { class: "calm" }, t("notice.words")),
+      h("ul", { class: "notices" }, notices.map(line)),
+      h("div", { class: "thumb" }, button({ class: "main", id: "known", onclick: known }, t("notice.known")))));
 }
 
 function paintEnrol() {

@@ -78,20 +78,32 @@ export async function leave() {
 }
 
 /**
- * Signs in; by what is kept here where the server cannot be reached. Gives `in`, `wrong`, `unknown` (never signed in here
- * online) or {wait_s}.
+ * Signs in; by what is kept here where the server cannot be reached. `own` takes the place of a PIN that somebody else has
+ * set. Gives `in` with the notices of what others did to the account, `choose` (a PIN of one's own is needed, or another),
+ * `wrong`, `unknown` (never signed in here online) or {wait_s}.
  */
-export async function signIn(chosen, pin) {
+export async function signIn(chosen, pin, own) {
   try {
-    await take(await askJson("POST", "/api/v1/session", { person: chosen.id, pin }));
-    await remember(chosen.id, pin);
-    return { result: "in" };
+    const answer = await askJson("POST", "/api/v1/session", { person: chosen.id, pin, new_pin: own });
+    await take(answer);
+    await remember(chosen.id, own || pin);
+    return { result: "in", notices: answer.notices };
   } catch (error) {
-    if (error instanceof Unreachable) return signInOffline(chosen, pin);
+    if (error instanceof Unreachable) return own ? { result: "unknown" } : signInOffline(chosen, pin);
     if (!(error instanceof Refused)) throw error;
     if (error.status === 429) return { result: "wait", wait_s: Math.ceil(error.retry_s || 60) };
     if (error.status === 401) return { result: "wrong" };
+    if (error.field === "new_pin") return { result: "choose" };
     throw error;
+  }
+}
+
+/** The person has read the notices up to this entry. Without a network they come again. */
+export async function know(entry) {
+  try {
+    await askJson("POST", "/api/v1/session/notices", { entry });
+  } catch (error) {
+    if (!(error instanceof Unreachable) && !(error instanceof Refused)) throw error;
   }
 }
 
@@ -115,7 +127,7 @@ async function signInOffline(chosen, pin) {
   if (hash.every((byte, i) => byte === kept.hash[i])) {
     await store.set(`pin.${chosen.id}`, { ...kept, wrong: 0, until_ms: 0 });
     await become(chosen);
-    return { result: "in" };
+    return { result: "in", notices: [] };
   }
   // Kept before it is said: a reload gives no new try.
   const wrong = kept.wrong + 1;

@@ -55,7 +55,7 @@ pub enum PeopleCommand {
         /// p-03.
         id: String,
     },
-    /// Set the PIN of a patrol person for shared phones, read from standard input.
+    /// Give a patrol person a PIN for shared phones, read from standard input; with it they choose one of their own.
     Pin {
         /// p-03.
         id: String,
@@ -109,7 +109,7 @@ pub async fn run(command: PeopleCommand, config: &Config) -> Result<()> {
         PeopleCommand::Enable { id } => switch(&store, id, false).await,
         PeopleCommand::Pin { id } => {
             let pin = std::io::read_to_string(std::io::stdin())?;
-            secret::check_pin(pin.trim())?;
+            secret::check_pin("pin", pin.trim())?;
             let pin = Secret::Pin(secret::hash(pin.trim())?);
             store.set_secret(id, pin, by).await
         }

@@ -86,15 +86,15 @@ fn without(password: &str, words: &[&str]) -> String {
 /// Checks a new PIN of a shared phone: four to eight digits, not all alike and not in a row.
 ///
 /// # Errors
-/// `Invalid` at `pin`, with what is allowed.
-pub fn check_pin(pin: &str) -> Result<()> {
+/// `Invalid` at `field`, with what is allowed.
+pub fn check_pin(field: &str, pin: &str) -> Result<()> {
     let digits = pin.as_bytes();
     let steps: Vec<i16> = digits.windows(2).map(|w| i16::from(w[1]) - i16::from(w[0])).collect();
     let simple = [0, 1, -1].iter().any(|step| steps.iter().all(|s| s == step));
     if (4..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) && !simple {
         return Ok(());
     }
-    Err(Error::invalid("pin", "allowed: 4 to 8 digits, not all alike, not in a row like 1234"))
+    Err(Error::invalid(field, "allowed: 4 to 8 digits, not all alike, not in a row like 1234"))
 }
 
 /// The PHC string of a password or a PIN, by a [`Hasher`] of its own.
@@ -273,10 +273,10 @@ mod tests {
             assert_eq!(check_password(&password, &[]).is_ok(), good, "{length}: {password}");
         }
         for bad in ["", "123", "1234", "4321", "7777", "12a4", "123456789", "１３５７"] {
-            assert!(check_pin(bad).is_err(), "{bad}");
+            assert!(check_pin("pin", bad).is_err(), "{bad}");
         }
         for good in ["1357", "0852", "90210"] {
-            check_pin(good).unwrap();
+            check_pin("pin", good).unwrap();
         }
     }
 

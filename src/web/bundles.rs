@@ -1,18 +1,17 @@
 //! Bundles: made once, kept for some days, fetched in pieces by whoever reaches as far as they do.
 
-use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
-use tower::ServiceExt;
-use tower_http::services::ServeFile;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::access::Actor;
 use super::app::App;
 use super::problem::{Failure, Problem};
+use super::sealed::serve_file;
 use super::timeline::split;
 use crate::document::bundle::{self, Bundle, Desk};
 use crate::error::{Error, Result};
@@ -122,7 +121,7 @@ pub(super) async fn get_bundle(
     State(app): State<App>,
     actor: Actor,
     Path(id): Path<String>,
-    mut request: Request,
+    mut parts: Parts,
 ) -> Result<Response, Failure> {
     let kept = bundle::find_kept(&app.store, &id).await?;
     let (kept, path) = kept.ok_or_else(|| no_bundle(&id))?;
@@ -132,12 +131,11 @@ pub(super) async fn get_bundle(
     }
     // What lies under an id never changes.
     let tag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(|e| Error::Internal(e.to_string()))?;
-    let headers = request.headers_mut();
+    let headers = &mut parts.headers;
     if headers.get(header::IF_RANGE).is_some_and(|known| *known != tag) {
         headers.remove(header::RANGE);
     }
-    let served = ServeFile::new(path).oneshot(request).await;
-    let mut response = served.unwrap_or_else(|never| match never {}).map(Body::new);
+    let mut response = serve_file(path, &parts).await?;
     let name = format!("attachment; filename=\"jijia-bundle-{}.zip\"", id.get(..12).unwrap_or_default());
     let name = HeaderValue::from_str(&name).map_err(|e| Error::Internal(e.to_string()))?;
     let headers = response.headers_mut();

@@ -119,7 +119,9 @@ fn form(path: &str, parameter: &mut RefOr<Parameter>) {
     let duty = path.starts_with("/api/v1/compliance");
     match (&**name, &*parameter_in) {
         ("sha256", _) => pattern(SHA256, 64),
-        ("id", ParameterIn::Path) if path.contains("/bundles/") => pattern(SHA256, 64),
+        ("id", ParameterIn::Path) if path.contains("/bundles/") => {
+            object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Uuid));
+        }
         ("id", ParameterIn::Path) if path.contains("/people/") => pattern("^p-[0-9]+$", 20),
         ("id", ParameterIn::Path) if path.contains("/machines/") => pattern("^(phone|token)-[0-9]+$", 26),
         ("from" | "to", _) if duty => object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Date)),

@@ -177,6 +177,7 @@ fn people_api(doors: Doors) -> Doors {
         .api(Rule::Public, routes!(sessions::get_session))
         .api(Rule::Public, routes!(sessions::add_session))
         .api(SIGNED_IN, routes!(sessions::end_session))
+        .api(SIGNED_IN, routes!(sessions::list_notices, sessions::notices_are_known))
         .api(SIGNED_IN, routes!(account::list_sessions))
         .api(SIGNED_IN, routes!(account::end_sessions))
         .api(SIGNED_IN, routes!(account::change_password))

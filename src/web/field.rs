@@ -236,8 +236,9 @@ mod tests {
     }
 
     /// Keys made at run time (`kind.` + …) are known by their prefix.
-    const MADE: [&str; 15] = [
+    const MADE: [&str; 16] = [
         "fork.",
+        "notice.",
         "kind.",
         "window.",
         "weather.",

@@ -119,7 +119,7 @@ pub(super) struct PinBody {
     pin: String,
 }
 
-/// Sets a patrol person's PIN for shared phones.
+/// Gives a patrol person a PIN for shared phones, with which they choose one of their own.
 #[utoipa::path(put, path = "/api/v1/people/{id}/pin", tag = "people", params(("id" = String, Path)), request_body = PinBody,
     responses((status = 204, description = "Set"), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn set_pin(
@@ -129,7 +129,7 @@ pub(super) async fn set_pin(
     Json(body): Json,
 ) -> Result<Response, Failure> {
     let PinBody { pin } = parse_json(&body)?;
-    secret::check_pin(&pin)?;
+    secret::check_pin("pin", &pin)?;
     if get(&app, &id).await?.role != Role::Patrol {
         return Err(Error::invalid("id", "only patrol staff sign in by PIN").into());
     }

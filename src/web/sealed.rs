@@ -1,18 +1,21 @@
 //! Sealed files by hash, photos and voice notes alike: before, with or after their report, any number of times.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tokio::time::timeout;
+use tower_http::services::ServeFile;
 
 use super::access::Actor;
 use super::app::{App, plain_encoding};
 use super::problem::Failure;
 use super::reports::receipt;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::evidence::entry::Sealed;
 use crate::patrol::report::check_sha256;
 use crate::patrol::voice;
@@ -168,4 +171,18 @@ pub(super) async fn first_receipt(app: &App, kind: Sealed, sha256: &str) -> Resu
 
 pub(super) fn has_not_come(kind: Sealed, sha256: &str) -> Error {
     Error::NotFound(format!("{kind} {sha256}: has not come"))
+}
+
+/// A file, whole or by `Range`. No other condition is heard: nothing that goes this way may be kept by a browser, so nothing
+/// that it asks about can be there still.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) async fn serve_file(path: PathBuf, request: &Parts) -> Result<Response> {
+    let mut asked = Request::new(Body::empty());
+    asked.method_mut().clone_from(&request.method);
+    if let Some(range) = request.headers.get(header::RANGE) {
+        asked.headers_mut().insert(header::RANGE, range.clone());
+    }
+    Ok(ServeFile::new(path).try_call(asked).await?.map(Body::new))
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::{Actor, KNOWN, PHONE, SESSION, cookie, set_cookie};
-use super::app::{App, SmallBody};
+use super::app::{App, Json, SmallBody};
 use super::page_routes;
 use super::pages::sign_in::LoginPage;
 use super::problem::{Failure, Problem};
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::patrol::report::parse_json;
 use crate::people::{Account, Role, secret};
 use crate::store::SignInEvent;
-use crate::store::people::{Phone, Purpose};
+use crate::store::people::{Notice, Phone, Purpose, Secret};
 
 /// How long a browser is known, and a phone enrolled: the longest that browsers keep a cookie.
 const YEAR: Duration = Duration::from_secs(400 * 86_400);
@@ -58,6 +58,9 @@ pub(super) struct SessionBody {
     /// `open`: nobody is asked (a demo); `in`; `out`.
     state: &'static str,
     person: Option<Who>,
+    /// What others did to the person's account that they have not said to know (`POST /api/v1/session/notices`), the newest
+    /// first.
+    notices: Vec<Notice>,
     device: Option<Device>,
     /// To be sent as `X-CSRF-Token` with every request that changes something.
     csrf: Option<String>,
@@ -83,6 +86,9 @@ pub(super) struct SignInBody {
     person: Option<String>,
     #[serde(default)]
     pin: Option<String>,
+    /// A PIN of one's own in place of this one, 4 to 8 digits; asked for (422 at this field) where somebody else has set it.
+    #[serde(default)]
+    new_pin: Option<String>,
 }
 
 /// How a try ended that was not wrong.
@@ -122,12 +128,16 @@ async fn body(
         (Some(_), _) => "in",
         (None, _) => "out",
     };
+    let notices = match &account {
+        Some(account) => app.store.list_notices(&account.id).await?.into_iter().filter(|n| n.new).collect(),
+        None => Vec::new(),
+    };
     let person = account.map(|a| Who { id: a.id, name: a.name, role: a.role });
     let device = match phone {
         Some(phone) => Some(device(app, phone).await?),
         None => None,
     };
-    Ok(SessionBody { state, person, device, csrf, now: app.store.clock().now() })
+    Ok(SessionBody { state, person, notices, device, csrf, now: app.store.clock().now() })
 }
 
 async fn device(app: &App, phone: Phone) -> Result<Device> {
@@ -198,12 +208,23 @@ fn add_cookies(response: &mut Response, cookies: &[String]) {
 
 async fn sign_in(app: &App, parts: &Parts, body: SignInBody) -> Result<Entered> {
     match body {
-        SignInBody { login: Some(login), password: Some(password), code, person: None, pin: None } => {
-            at_desk(app, parts, &login, password, code.as_deref().unwrap_or_default()).await
-        }
-        SignInBody { person: Some(person), pin: Some(pin), login: None, password: None, code: None } => {
-            on_phone(app, parts, &person, pin).await
-        }
+        SignInBody {
+            login: Some(login),
+            password: Some(password),
+            code,
+            person: None,
+            pin: None,
+            new_pin: None,
+        } => at_desk(app, parts, &login, password, code.as_deref().unwrap_or_default()).await,
+        SignInBody {
+            person: Some(person),
+            pin: Some(pin),
+            new_pin,
+            login: None,
+            password: None,
+            code: None,
+        } => on_phone(app, parts, &person, pin, new_pin).await,
+
         _ => Err(Error::invalid("", "allowed: login, password and code; or person and pin")),
     }
 }
@@ -223,10 +244,33 @@ async fn at_desk(app: &App, parts: &Parts, login: &str, password: String, code: 
     begin(app, &parts.headers, account, None, is_known).await.map(Entered::In)
 }
 
-async fn on_phone(app: &App, parts: &Parts, person: &str, pin: String) -> Result<Entered> {
-    let (known, phone) = prove::pin(app, parts, person, pin).await?;
-    note(app, parts, Some(&known.account.id), SignInEvent::SignIn);
-    begin(app, &parts.headers, known.account.id, Some(phone.id), true).await.map(Entered::In)
+async fn on_phone(
+    app: &App,
+    parts: &Parts,
+    person: &str,
+    pin: String,
+    new_pin: Option<String>,
+) -> Result<Entered> {
+    let (known, phone) = prove::pin(app, parts, person, pin.clone()).await?;
+    let id = known.account.id.clone();
+    match new_pin {
+        Some(new) => {
+            secret::check_pin("new_pin", &new)?;
+            if new == pin {
+                return Err(Error::invalid("new_pin", "is the one that there was; allowed: another"));
+            }
+            let phc = app.gate.hash(new).await?;
+            app.store.set_secret(id.clone(), Secret::Pin(phc), id.clone()).await?;
+        }
+        None if known.pin_given => {
+            let message =
+                "is missing: the PIN that was given to you opens nothing else; choose one of your own";
+            return Err(Error::invalid("new_pin", message));
+        }
+        None => {}
+    }
+    note(app, parts, Some(&id), SignInEvent::SignIn);
+    begin(app, &parts.headers, id, Some(phone.id), true).await.map(Entered::In)
 }
 
 /// Begins a session, always under a new token, and ends the one that was open in this browser; gives its cookies.
@@ -253,6 +297,33 @@ pub(super) async fn begin(
 /// The cookie of a phone that was enrolled.
 pub(super) fn phone_cookie(token: &str) -> String {
     set_cookie(PHONE, token, YEAR)
+}
+
+/// What others did to one's account, by which they could have signed in too: the last ninety days, the newest first.
+#[utoipa::path(get, path = "/api/v1/session/notices", tag = "people", responses((status = 200, body = [Notice])))]
+pub(super) async fn list_notices(State(app): State<App>, actor: Actor) -> Result<Response, Failure> {
+    let notices = app.store.list_notices(&actor.id).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(notices)).into_response())
+}
+
+/// Up to which entry the person knows.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KnownBody {
+    entry: u64,
+}
+
+/// The person knows what others did to the account, up to an entry. The own page goes on showing it for ninety days.
+#[utoipa::path(post, path = "/api/v1/session/notices", tag = "people", request_body = KnownBody,
+    responses((status = 204, description = "Noted")))]
+pub(super) async fn notices_are_known(
+    State(app): State<App>,
+    actor: Actor,
+    Json(body): Json,
+) -> Result<Response, Failure> {
+    let KnownBody { entry } = parse_json(&body)?;
+    app.store.set_told(actor.id, entry).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Signs out here.
@@ -329,7 +400,14 @@ pub(super) async fn login_by_page(State(app): State<App>, request: Request) -> R
     };
     let Form(LoginForm { login, password, code, next }) = form;
     let password = Some(password);
-    let body = SignInBody { login: Some(login.clone()), password, code: Some(code), person: None, pin: None };
+    let body = SignInBody {
+        login: Some(login.clone()),
+        password,
+        code: Some(code),
+        person: None,
+        pin: None,
+        new_pin: None,
+    };
     match sign_in(&app, &parts, body).await {
         Ok(Entered::In(cookies)) => {
             let mut response = Redirect::to(local(&next)).into_response();

@@ -1,15 +1,15 @@
 //! Voice notes (语音) by hash. A person can be known by them: they are heard by those alone who may see originals.
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tower_http::services::ServeFile;
 
 use super::access::Actor;
 use super::app::App;
 use super::problem::{Failure, Problem};
-use super::sealed::{first_receipt, look, take};
+use super::sealed::{first_receipt, look, serve_file, take};
 use crate::error::Error;
 use crate::evidence::entry::{Receipt, Sealed};
 use crate::store::people::Looked;
@@ -73,12 +73,11 @@ pub(super) async fn get_voice(
     State(app): State<App>,
     actor: Actor,
     Path(sha256): Path<String>,
-    request: Request,
+    parts: Parts,
 ) -> Result<Response, Failure> {
     let voice = actor.find_original(&app, Sealed::Voice, &sha256).await?;
     app.store.add_access(actor.id, Looked::Voice, sha256.clone()).await?;
-    let mut file = ServeFile::new(app.store.sealed_path(Sealed::Voice, &sha256));
-    let sent = file.try_call(request).await.map_err(Error::from)?;
+    let sent = serve_file(app.store.sealed_path(Sealed::Voice, &sha256), &parts).await?;
     if sent.status() == StatusCode::NOT_FOUND {
         return Err(
             Error::Internal(format!("the file of voice {sha256} is missing; run `jijia audit`")).into()
@@ -90,5 +89,5 @@ pub(super) async fn get_voice(
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
     ];
-    Ok((headers, sent.map(Body::new)).into_response())
+    Ok((headers, sent).into_response())
 }

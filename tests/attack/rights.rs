@@ -20,7 +20,7 @@ struct Asker {
     export: bool,
 }
 
-async fn enrolled(service: &Service, admin: &str) -> Browser {
+pub async fn enrolled(service: &Service, admin: &str) -> Browser {
     let mut boss = browser(service, admin).await;
     let link = boss.send(service, "POST", "/api/v1/phones", &json!({"name": "1号手机"})).await.created();
     let code = link["href"].as_str().unwrap().split_once("/m#enrol=").unwrap().1.to_owned();
@@ -30,7 +30,7 @@ async fn enrolled(service: &Service, admin: &str) -> Browser {
 }
 
 /// A photo, a voice note and a report of 3号排口 (unit SX) that name them, sent by `person`'s own session.
-async fn filed(service: &Service, person: &str, n: u32) -> (Vec<u8>, Vec<u8>) {
+pub async fn filed(service: &Service, person: &str, n: u32) -> (Vec<u8>, Vec<u8>) {
     let (photo, spoken) = (jpeg(n), voice(u16::try_from(n).unwrap()));
     service.app.store.log_head().await.unwrap();
     let mut own = browser(service, person).await;

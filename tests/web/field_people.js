@@ -2,7 +2,7 @@
 "use strict";
 const assert = require("assert");
 const http = require("http");
-const { PEOPLE, PIN, Phone, Server, says } = require("./field_phone.js");
+const { GIVEN, PEOPLE, PIN, Phone, Server, says } = require("./field_phone.js");
 const { arrived, with_phone } = require("./field_queue.js");
 
 const OUT = { signedIn: false };
@@ -75,6 +75,33 @@ async function offline(phone) {
   await says(page, "#say", /请等 \d+ 秒/);
   await page.waitForTimeout(5500);
   await pin(page, PIN);
+  await page.waitForSelector(".home");
+}
+
+/** A PIN that was forgotten: the office gives one, which opens the choice of another; and who gave it is told. */
+async function chosen(phone, server) {
+  server.shell(["pin", PEOPLE[1].id], GIVEN);
+  const page = await phone.open();
+  await signIn(phone, "王秀英", GIVEN);
+  await says(page, ".strip", /自己的密码/);
+  await pin(page, "2345");
+  await says(page, ".strip", /再输一次/);
+  await pin(page, "2345");
+  await says(page, "#say", /请换一个/);
+  await pin(page, "2580");
+  await pin(page, "2581");
+  await says(page, "#say", /不一样/);
+  await pin(page, "2580");
+  await pin(page, "2580");
+  await page.waitForSelector(".notices");
+  await says(page, ".notices", /给了一个新的手机密码.*服务器后台/s);
+  await page.click("#known");
+  await page.waitForSelector(".home");
+  await page.click(".who");
+  await signIn(phone, "王秀英", GIVEN);
+  await says(page, "#say", /密码不对/);
+  await page.waitForTimeout(1100);
+  await pin(page, "2580");
   await page.waitForSelector(".home");
 }
 
@@ -184,6 +211,7 @@ async function people(test, base) {
   const on = (name, run, options = {}) => test(name, () => with_phone(options, run));
   await on("the person changes with twenty unsent", changed, OUT);
   await on("a PIN without a network, and growing waits", offline, OUT);
+  await on("a PIN of one's own, and what others did to the account", chosen, OUT);
   await on("a phone is enrolled by the code on the wall", enrolled, { enrolled: false });
   await test("in the demo a name is enough", () => open(base));
   await test("WeChat, no https, private mode: the way out is shown", guides);

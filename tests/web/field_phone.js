@@ -19,6 +19,8 @@ const PEOPLE = [{ id: "p-01", name: "李建国" }, { id: "p-02", name: "王秀�
 
 /** Of each of them. */
 const PIN = "1357";
+/** What the office gives, to choose one's own with. */
+const GIVEN = "8642";
 
 const folder = (name) => fs.mkdtempSync(path.join(os.tmpdir(), `jijia-${name}-`));
 
@@ -41,6 +43,7 @@ class Server {
     server.env = tls ? { JIJIA_TLS_MODE: "local" } : {};
     await server.start();
     server.invite();
+    await server.choose();
     return server;
   }
 
@@ -56,9 +59,32 @@ class Server {
   invite() {
     for (const { id, name } of PEOPLE) {
       this.shell(["add", "--name", name, "--role", "patrol"]);
-      this.shell(["pin", id], PIN);
+      this.shell(["pin", id], GIVEN);
     }
     this.auth = { Authorization: `Bearer ${this.shell(["token", "--name", "tests", "--role", "admin", "--days", "1"])}` };
+  }
+
+  /** Everybody has chosen a PIN before, on some other phone, and knows who gave the first one. */
+  async choose() {
+    const cookies = new Map();
+    const post = (address, value, csrf = "") => new Promise((done, failed) => {
+      const jar = [...cookies].map(([name, text]) => `${name}=${text}`).join("; ");
+      const headers = { "Content-Type": "application/json", Cookie: jar, "X-CSRF-Token": csrf };
+      const { request } = this.env.JIJIA_TLS_MODE ? https : http;
+      const sent = request(this.base + address, { method: "POST", headers, rejectUnauthorized: false }, async (answer) => {
+        for (const line of answer.headers["set-cookie"] || []) cookies.set(...line.split(";")[0].split("="));
+        let text = "";
+        for await (const piece of answer) text += piece;
+        if (answer.statusCode >= 300) failed(new Error(`${address}: ${answer.statusCode} ${text}`));
+        else done(text ? JSON.parse(text) : null);
+      });
+      sent.on("error", failed).end(JSON.stringify(value));
+    });
+    await post("/api/v1/device", { code: this.code() });
+    for (const { id } of PEOPLE) {
+      const { csrf, notices } = await post("/api/v1/session", { person: id, pin: GIVEN, new_pin: PIN });
+      await post("/api/v1/session/notices", { entry: notices[0].entry }, csrf);
+    }
   }
 
   /** The code on the office's wall: enrols one phone. */
@@ -115,7 +141,7 @@ class Phone {
     const phone = new Phone();
     Object.assign(phone, { base, init, lang, played, flags, faults: [], own: !profile, profile: profile || folder("phone") });
     const device = { id: "d-1", name: "1号手机", people: PEOPLE };
-    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t" };
+    phone.session = { state: "in", person: { ...PEOPLE[0], role: "patrol" }, device, csrf: "t", notices: [] };
     await phone.launch();
     if (server && enrolled) {
       await phone.enter(server.code(), signedIn && PEOPLE[0].id);
@@ -351,4 +377,4 @@ async function says(page, selector, words) {
   });
 }
 
-module.exports = { AT, FLAGS, PEOPLE, PIN, Phone, SCREEN, Server, folder, freePort, says, timed };
+module.exports = { AT, FLAGS, GIVEN, PEOPLE, PIN, Phone, SCREEN, Server, folder, freePort, says, timed };

@@ -149,6 +149,16 @@ async function run(browser, { link, base }) {
   await join(li, { password: PASSWORD });
   if (folder) await li.screenshot({ path: path.join(folder, "join-phone.png"), fullPage: true });
   await Promise.all([li.waitForURL(`${base}/`), li.click("#form button")]);
+  await li.waitForSelector("#told:not([hidden])");
+  const told = await li.textContent("#told");
+  say(/生成了一个登录链接 王敏/.test(told), "who comes by a link is told who made it");
+  await look(li, "told", faults);
+  await li.waitForSelector("#told:not([hidden])");
+  await li.click("#told button");
+  await li.waitForSelector("#told", { state: "hidden" });
+  await li.goto(`${base}/account`, { waitUntil: "networkidle" });
+  const still = (await li.textContent("#notices")).includes("王敏") && (await li.isHidden("#told"));
+  say(still, "what is known stays on the own page");
   say((await li.goto(`${base}/people`)).status() === 403, "a supervisor has no way to the people");
   say((await li.goto(`${base}/timeline`)).status() === 200, "and sees the timeline");
 

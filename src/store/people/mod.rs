@@ -3,6 +3,7 @@
 mod codes;
 mod last_used;
 mod machines;
+mod notices;
 mod open;
 mod sessions;
 
@@ -22,6 +23,7 @@ use crate::people::{Account, AccountBody, Role};
 
 pub(super) use last_used::LastUsed;
 pub use machines::{Machine, NewMachine, Phone};
+pub use notices::Notice;
 pub use open::Open;
 pub use sessions::{Invite, Limits, Purpose, SESSIONS_MAX, Session};
 
@@ -41,6 +43,8 @@ pub struct SignIn {
     pub password: Option<String>,
     /// PHC string.
     pub pin: Option<String>,
+    /// Somebody else has set the PIN: it opens nothing but the choice of one's own.
+    pub pin_given: bool,
     /// Secret of one-time codes.
     pub totp: Option<Vec<u8>>,
 }
@@ -142,18 +146,18 @@ impl Store {
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn find_sign_in(&self, login_or_id: &str) -> Result<Option<SignIn>> {
-        type Secrets = (String, Option<String>, Option<String>, Option<Vec<u8>>);
+        type Secrets = (String, Option<String>, Option<String>, bool, Option<Vec<u8>>);
         let row: Option<Secrets> = sqlx::query_as(
-            "select id, password, pin, totp from account where (login = $1 or id = $1) and disabled = 0
+            "select id, password, pin, pin_given, totp from account where (login = $1 or id = $1) and disabled = 0
              order by login is null limit 1",
         )
         .bind(login_or_id)
         .fetch_optional(&self.account_readers)
         .await
         .map_err(read_error)?;
-        let Some((id, password, pin, totp)) = row else { return Ok(None) };
+        let Some((id, password, pin, pin_given, totp)) = row else { return Ok(None) };
         let account = self.find_account(&id).await?;
-        Ok(account.map(|account| SignIn { account, password, pin, totp }))
+        Ok(account.map(|account| SignIn { account, password, pin, pin_given, totp }))
     }
 
     /// Somebody governs here: an administrator who can sign in.
@@ -374,7 +378,7 @@ fn set_secret(
             Change::Password
         }
         Secret::Pin(phc) => {
-            tx.exec("update account set pin = ?2 where id = ?1", (id, phc))?;
+            tx.exec("update account set pin = ?2, pin_given = ?3 where id = ?1", (id, phc, by != id))?;
             Change::Pin
         }
         Secret::Totp(Factor { secret, used }) => {
