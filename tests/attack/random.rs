@@ -40,7 +40,7 @@ async fn askers(service: &Service) -> Vec<Asker> {
         all.push(Asker::signed_in(service, who, role, account).await);
     }
     let admin = all.iter().find(|a| a.who == "admin").and_then(|a| a.account.clone()).unwrap();
-    all.push(Asker::phone(enrolled(service, &admin).await));
+    all.push(Asker::phone(&enrolled(service, &admin).await));
     for role in [Role::Machine, Role::Monitor, Role::Sensor] {
         let expires_at = service.app.store.clock().now() + jiff::SignedDuration::from_hours(24);
         let new = NewMachine { name: "program".into(), role, unit: None, stations: None, expires_at };

@@ -284,6 +284,31 @@ async fn sessions_end_when_they_are_not_used_and_at_the_latest_after_their_time(
     }
 }
 
+/// What the office gave opens nothing but the choice of one's own, and who gave it is told.
+async fn choose_a_pin(service: &Service, phone: &mut Browser, person: &str) {
+    let pin = json!({"person": person, "pin": "1357"});
+    phone.send(service, "POST", "/api/v1/session", &pin).await.problem(422, "new_pin");
+    assert_eq!(phone.get(service, "/api/v1/session").await.json()["state"], "out");
+    let choose = |new: &str| json!({"person": person, "pin": "1357", "new_pin": new});
+    for bad in ["1357", "1111", "2345", "12", "abcd", ""] {
+        phone.send(service, "POST", "/api/v1/session", &choose(bad)).await.problem(422, "new_pin");
+    }
+    let inside = phone.send(service, "POST", "/api/v1/session", &choose("2580")).await;
+    let told = inside.json()["notices"].clone();
+    assert_eq!(
+        (&told[0]["what"], &told[0]["by"], &told[0]["new"]),
+        (&json!("pin"), &json!("wang"), &json!(true))
+    );
+    let known = json!({"entry": told[0]["entry"]});
+    assert_eq!(phone.send(service, "POST", "/api/v1/session/notices", &known).await.status, 204);
+    assert_eq!(phone.get(service, "/api/v1/session").await.json()["notices"], json!([]));
+    let kept = phone.get(service, "/api/v1/session/notices").await.json();
+    assert_eq!((&kept[0]["entry"], &kept[0]["new"]), (&told[0]["entry"], &json!(false)));
+    assert_eq!(phone.send(service, "DELETE", "/api/v1/session", &Value::Null).await.status, 204);
+    // The one that the office knows opens nothing any more.
+    phone.send(service, "POST", "/api/v1/session", &pin).await.problem(401, "");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_phone_is_enrolled_once_and_people_come_by_pin() {
     let dir = tempfile::tempdir().unwrap();
@@ -316,27 +341,7 @@ async fn a_shared_phone_is_enrolled_once_and_people_come_by_pin() {
         .problem(404, "");
     let wrong = phone.send(&service, "POST", "/api/v1/session", &pin(&people[0], "9999")).await;
     wrong.problem(401, "");
-    // What the office gave opens nothing but the choice of one's own.
-    phone.send(&service, "POST", "/api/v1/session", &pin(&people[0], "1357")).await.problem(422, "new_pin");
-    assert_eq!(phone.get(&service, "/api/v1/session").await.json()["state"], "out");
-    let choose = |new: &str| json!({"person": people[0], "pin": "1357", "new_pin": new});
-    for bad in ["1357", "1111", "2345", "12", "abcd", ""] {
-        phone.send(&service, "POST", "/api/v1/session", &choose(bad)).await.problem(422, "new_pin");
-    }
-    let inside = phone.send(&service, "POST", "/api/v1/session", &choose("2580")).await;
-    let told = inside.json()["notices"].clone();
-    assert_eq!(
-        (&told[0]["what"], &told[0]["by"], &told[0]["new"]),
-        (&json!("pin"), &json!("wang"), &json!(true))
-    );
-    let known = json!({"entry": told[0]["entry"]});
-    assert_eq!(phone.send(&service, "POST", "/api/v1/session/notices", &known).await.status, 204);
-    assert_eq!(phone.get(&service, "/api/v1/session").await.json()["notices"], json!([]));
-    let kept = phone.get(&service, "/api/v1/session/notices").await.json();
-    assert_eq!((&kept[0]["entry"], &kept[0]["new"]), (&told[0]["entry"], &json!(false)));
-    assert_eq!(phone.send(&service, "DELETE", "/api/v1/session", &Value::Null).await.status, 204);
-    // The one that the office knows opens nothing any more.
-    phone.send(&service, "POST", "/api/v1/session", &pin(&people[0], "1357")).await.problem(401, "");
+    choose_a_pin(&service, &mut phone, &people[0]).await;
     let inside = phone.send(&service, "POST", "/api/v1/session", &pin(&people[0], "2580")).await;
     assert_eq!(
         (inside.status, &inside.json()["person"]["id"]),

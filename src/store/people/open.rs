@@ -48,7 +48,8 @@ impl Store {
             "select digest, {ID}, began_ms, seen_ms, (select p.name from phone p where p.id = session.phone) from session
              where account = $1 and began_ms > $2"
         );
-        let rows: Vec<(Vec<u8>, String, i64, i64, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        type Row = (Vec<u8>, String, i64, i64, Option<String>);
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(account)
             .bind(now.saturating_sub(ms(limits.absolute)))
             .fetch_all(&self.account_readers)

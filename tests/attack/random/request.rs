@@ -42,7 +42,7 @@ impl Asker {
         Self { who: role.as_str().into(), role: Some(role), credentials, ..Self::nobody() }
     }
 
-    pub fn phone(browser: Browser) -> Self {
+    pub fn phone(browser: &Browser) -> Self {
         Self { who: "phone".into(), role: Some(Role::Phone), credentials: jar(browser), ..Self::nobody() }
     }
 
@@ -58,7 +58,7 @@ impl Asker {
         let mut browser = browser(service, account).await;
         let said = browser.get(service, "/api/v1/session").await.json();
         self.csrf = said["csrf"].as_str().unwrap_or_default().to_owned();
-        self.credentials = jar(browser);
+        self.credentials = jar(&browser);
     }
 
     fn may_pass(&self, door: &Door) -> bool {
@@ -66,7 +66,7 @@ impl Asker {
     }
 }
 
-fn jar(browser: Browser) -> Vec<(String, String)> {
+fn jar(browser: &Browser) -> Vec<(String, String)> {
     let pairs: Vec<String> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     vec![("cookie".into(), pairs.join("; "))]
 }
@@ -140,7 +140,7 @@ impl Asked {
         if !own_path {
             target.insert_str(
                 rng.usize(1..=target.len()),
-                *pick(rng, &["/", "x", "%2e%2e/", "?", "%ff", "//"]),
+                pick::<&str>(rng, &["/", "x", "%2e%2e/", "?", "%ff", "//"]),
             );
         }
         target += &query(rng);
