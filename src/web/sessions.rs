@@ -129,7 +129,7 @@ async fn body(
         (None, _) => "out",
     };
     let notices = match &account {
-        Some(account) => app.store.list_notices(&account.id).await?.into_iter().filter(|n| n.new).collect(),
+        Some(account) => app.store.list_new_notices(&account.id).await?,
         None => Vec::new(),
     };
     let person = account.map(|a| Who { id: a.id, name: a.name, role: a.role });

@@ -32,30 +32,42 @@ pub struct Notice {
 }
 
 impl Store {
-    /// What others did to `account` in the last ninety days, or longer ago where the owner does not know it yet; the newest
-    /// first, at most 20.
+    /// What others did to `account` that its owner has not said to know; the newest first, at most 20.
+    ///
+    /// # Errors
+    /// `Internal` if the database cannot be read.
+    pub async fn list_new_notices(&self, account: &str) -> Result<Vec<Notice>> {
+        self.notices(account, "e.idx > a.told", 0).await
+    }
+
+    /// What others did to `account` in the last ninety days, known or not; the newest first, at most 20.
     ///
     /// # Errors
     /// `Internal` if the database cannot be read.
     pub async fn list_notices(&self, account: &str) -> Result<Vec<Notice>> {
-        type Row = (i64, i64, String, String, bool);
         let since = self.clock.now().checked_sub(SHOWN).unwrap_or(Timestamp::MIN);
-        let rows: Vec<Row> = sqlx::query_as(
+        self.notices(account, "e.received_ms > $2", since.as_millisecond()).await
+    }
+
+    /// `which` of the entries, `$2` being `since_ms`.
+    async fn notices(&self, account: &str, which: &'static str, since_ms: i64) -> Result<Vec<Notice>> {
+        type Row = (i64, i64, String, String, bool);
+        let sql = format!(
             "select e.idx, e.received_ms, cast(e.body as text) ->> 'change',
                coalesce((select name from account where id = cast(b.body as text)), cast(b.body as text)), e.idx > a.told
-             from account a join entry e on e.kind = 'account'
+             from account a join entry e on e.kind = 'account' and {which}
                join payload w on w.entry = e.idx and w.name = 'account' and w.body = cast(a.id as blob)
                join payload b on b.entry = e.idx and b.name = 'by' and b.body <> cast(a.id as blob)
-             where a.id = $1 and (e.idx > a.told or e.received_ms > $2)
-               and cast(e.body as text) ->> 'change' in ('link', 'password', 'pin', 'totp', 'unlocked')
-             order by e.idx desc limit $3",
-        )
-        .bind(account)
-        .bind(since.as_millisecond())
-        .bind(MOST)
-        .fetch_all(&self.account_readers)
-        .await
-        .map_err(read_error)?;
+             where a.id = $1 and cast(e.body as text) ->> 'change' in ('link', 'password', 'pin', 'totp', 'unlocked')
+             order by e.idx desc limit $3"
+        );
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(account)
+            .bind(since_ms)
+            .bind(MOST)
+            .fetch_all(&self.account_readers)
+            .await
+            .map_err(read_error)?;
         let notice = |(entry, ms, what, by, new): Row| Notice {
             entry: entry.unsigned_abs(),
             at: from_ms(ms),
