@@ -103,6 +103,8 @@ async fn a_password_is_taken_exactly_as_it_is_typed_however_old() {
         "disabled",
         "codes_day",
         "codes_wrong",
+        "pin_given",
+        "told",
     ];
     assert_eq!(columns, all);
     // Failures: the address waits now, the browser that is known does not.
