@@ -113,7 +113,8 @@ pub(super) fn no_bundle(id: &str) -> Error {
 
 /// The bundle, for whoever reaches as far as it does, now. With originals each fetch is an entry, one an hour. `Range` and `If-Range` are understood: a broken download goes on where it broke off.
 #[utoipa::path(get, path = "/api/v1/bundles/{id}", tag = "bundles",
-    params(("id" = String, Path), ("range" = Option<String>, Header), ("if-range" = Option<String>, Header)),
+    params(("id" = String, Path), ("Range" = Option<String>, Header, description = "`bytes=0-`"),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` of the part that is there")),
     responses((status = 200, content_type = "application/zip", description = "The file"),
         (status = 206, content_type = "application/zip", description = "A piece of it"),
         (status = 404, body = Problem), (status = 416, description = "The range lies outside the file")))]

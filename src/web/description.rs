@@ -30,8 +30,9 @@ pub(super) fn complete(api: &mut OpenApi, table: &[Door]) {
             operation.parameters.iter_mut().flatten().for_each(|p| form(path, p));
             add_errors(method, path, public, operation);
             if !public {
-                let shown = ["token", "session"].map(|name| SecurityRequirement::new(name, [""; 0]));
-                operation.security = Some(shown.into());
+                let session = SecurityRequirement::new("session", [""; 0]);
+                let session = if is_safe(method) { session } else { session.add("csrf", [""; 0]) };
+                operation.security = Some(vec![SecurityRequirement::new("token", [""; 0]), session]);
             }
         }
     }
@@ -40,6 +41,13 @@ pub(super) fn complete(api: &mut OpenApi, table: &[Door]) {
     components.add_security_scheme("token", SecurityScheme::Http(token));
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION)));
     components.add_security_scheme("session", cookie);
+    let shown = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-CSRF-Token")));
+    components.add_security_scheme("csrf", shown);
+}
+
+/// Changes nothing (RFC 9110, 9.2.1).
+fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
@@ -59,7 +67,7 @@ fn add_errors(method: &str, path: &str, public: bool, operation: &mut Operation)
     let asks = operation.parameters.as_ref().is_some_and(|p| !p.is_empty());
     let in_path = path.contains('{');
     let body = operation.request_body.is_some();
-    let writes = !matches!(method, "GET" | "HEAD") || is_entry(path);
+    let writes = !is_safe(method) || is_entry(path);
     // Documents and bundles are made a few at a time; secrets are hashed a few at a time.
     let in_turn = path.rsplit('/').next().is_some_and(|last| last.contains('.'))
         || (method == "POST" && path.ends_with("/bundles"))
@@ -132,7 +140,10 @@ fn form(path: &str, parameter: &mut RefOr<Parameter>) {
         ("cursor", _) => pattern(r"^-?[0-9]+\.[0-9]+$", 40),
         ("photos", _) => object.enum_values = Some(vec!["copies".into(), "originals".into()]),
         ("Device-Time", _) => object.format = Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)),
-        ("Range" | "range", _) => pattern(r"^bytes=[0-9, -]+$", 200),
+        ("Range", _) => pattern(r"^bytes=[0-9, -]+$", 200),
+        ("If-None-Match", _) => pattern(r#"^(W/)?"[^"]*"$"#, 100),
+        ("If-Range", _) => pattern(r#"^"[0-9a-f-]+"$"#, 66),
+        ("outfall" | "sector" | "unit" | "person", _) => pattern(r"^[A-Za-z0-9_.-]+$", 64),
         _ => {}
     }
 }

@@ -16,7 +16,7 @@ use crate::evidence::timeline::{PhotoRef, Sighting};
 /// most 2048, without any metadata. The sealed original stays as it came. `seq` is the photo's place in the report's list,
 /// from 0.
 #[utoipa::path(get, path = "/api/v1/reports/{id}/photos/{seq}/watermarked", tag = "photos",
-    params(("id" = uuid::Uuid, Path), ("seq" = usize, Path)),
+    params(("id" = uuid::Uuid, Path), ("seq" = u32, Path)),
     responses((status = 200, content_type = "image/jpeg", description = "The copy"),
         (status = 404, body = Problem, description = "No such photo, it has not come, or it is HEIC"),
         (status = 410, body = Problem, description = "已依法删除"), (status = 413, body = Problem)))]

@@ -1,8 +1,12 @@
 //! The API's own description, its page, and what the service says of its health.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jijia::clock::Clock;
 use jijia::lake::load::embedded;
+use jijia::people::Rule;
+use jijia::web::Door;
 use jijia::web::warnings::clock;
 use rusqlite::config::DbConfig;
 use serde_json::{Value, json};
@@ -144,6 +148,112 @@ async fn every_success_says_what_comes() {
     for name in ["Page", "ReportNow", "Sighting", "PhotoRef", "Gap", "RainDay", "Version", "EvidenceLevel"] {
         assert!(schemas.contains_key(name), "{name}");
     }
+}
+
+/// The description as a value, and every operation of it beside its door.
+async fn described() -> (Value, Vec<Door>) {
+    let dir = tempfile::tempdir().unwrap();
+    let app = Service::start(dir.path()).await.app;
+    let api = serde_json::to_value(jijia::web::openapi(app.clone())).unwrap();
+    let doors = jijia::web::table(app).into_iter().filter(|d| d.path.starts_with("/api/"));
+    (api, doors.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_names_who_is_kept_out_and_says_every_error_alike() {
+    let (api, doors) = described().await;
+    for Door { method, path, rule } in &doors {
+        let operation = &api["paths"][path][method.to_lowercase()];
+        let (responses, what) = (&operation["responses"], format!("{method} {path}"));
+        let is_guarded = *rule != Rule::Public;
+        // Some public doors answer a wrong secret by 401 themselves.
+        assert!(!is_guarded || responses["401"].is_object(), "{what}: no 401");
+        assert!(responses["403"].is_object(), "{what}: no 403");
+        let shown = operation["security"].as_array();
+        assert_eq!(
+            shown.is_some_and(|all| all.iter().any(|s| s.get("token").is_some())),
+            is_guarded,
+            "{what}"
+        );
+        let by_cookie = shown.into_iter().flatten().find(|s| s.get("session").is_some());
+        let changes = is_guarded && !["GET", "HEAD"].contains(method);
+        assert_eq!(by_cookie.is_some_and(|s| s.get("csrf").is_some()), changes, "{what}");
+        for (status, response) in responses.as_object().unwrap().iter().filter(|(s, _)| s.as_str() >= "400") {
+            let kinds: Vec<_> =
+                response["content"].as_object().into_iter().flatten().map(|(k, _)| k).collect();
+            let problem: &[&str] = if *method == "HEAD" { &[] } else { &["application/problem+json"] };
+            assert_eq!(kinds, problem, "{what}: {status}");
+        }
+    }
+}
+
+/// Whatever tries a secret, hashes one, or makes a document is asked to come again when there is too much of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_that_waits_for_its_turn_names_429() {
+    let (api, doors) = described().await;
+    let mut named = BTreeSet::new();
+    for Door { method, path, .. } in &doors {
+        if api["paths"][path][method.to_lowercase()]["responses"]["429"].is_object() {
+            named.insert(format!("{method} {}", path.trim_start_matches("/api/v1/")));
+        }
+    }
+    let all = [
+        "GET compliance.csv",
+        "GET timeline.csv",
+        "GET timeline.docx",
+        "GET timeline.geojson",
+        "GET timeline.pdf",
+        "GET timeline.xlsx",
+        "POST account/totp",
+        "POST bundles",
+        "POST invites/use",
+        "POST session",
+        "POST sessions/end",
+        "PUT account/password",
+        "PUT people/{id}/pin",
+    ];
+    assert_eq!(named, all.map(str::to_owned).into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_parameter_says_what_it_must_be_like() {
+    let (api, doors) = described().await;
+    let mut headers = BTreeSet::new();
+    for Door { method, path, .. } in &doors {
+        let mut in_path = 0;
+        let parameters = &api["paths"][path][method.to_lowercase()]["parameters"];
+        for parameter in parameters.as_array().into_iter().flatten() {
+            let schema = &parameter["schema"];
+            let says = ["$ref", "format", "enum", "pattern", "oneOf", "maximum"];
+            assert!(says.iter().any(|key| schema.get(key).is_some()), "{method} {path}: {parameter}");
+            let bounded = schema["pattern"].is_null() || schema["maxLength"].is_u64();
+            assert!(bounded, "{method} {path}: {parameter}");
+            let is_path = parameter["in"] == "path";
+            assert!(!is_path || parameter["required"] == true, "{method} {path}: {parameter}");
+            in_path += usize::from(is_path);
+            if parameter["in"] == "header" {
+                headers.insert((
+                    parameter["name"].as_str().unwrap().to_lowercase(),
+                    path.trim_start_matches("/api/v1/"),
+                ));
+            }
+        }
+        assert_eq!(in_path, path.matches('{').count(), "{method} {path}");
+    }
+    // The headers that handlers read.
+    let read = [
+        ("device-time", "patrols"),
+        ("device-time", "reports"),
+        ("if-none-match", "field"),
+        ("if-range", "bundles/{id}"),
+        ("range", "bundles/{id}"),
+        ("range", "voices/{sha256}"),
+        ("upload-length", "photos/{sha256}"),
+        ("upload-length", "voices/{sha256}"),
+        ("upload-offset", "photos/{sha256}"),
+        ("upload-offset", "voices/{sha256}"),
+    ];
+    assert_eq!(headers, read.map(|(name, path)| (name.to_owned(), path)).into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
