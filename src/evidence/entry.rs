@@ -249,6 +249,8 @@ pub enum Change {
     Link,
     /// One-time codes are taken from every browser again.
     Unlocked,
+    /// Every session was ended by somebody else.
+    SignedOut,
 }
 
 /// What a batch's entry says of the messages that could not become observations.

@@ -67,7 +67,7 @@ pub(super) async fn end_sessions(
     }
     match id {
         None => {
-            app.store.end_sessions(actor.id.clone()).await?;
+            app.store.end_sessions(actor.id.clone(), actor.id.clone()).await?;
             note(&app, &parts, Some(&actor.id), SignInEvent::SignOut);
             Ok(signed_out())
         }

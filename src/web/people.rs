@@ -164,9 +164,10 @@ fn not_own(actor: &Actor, id: &str) -> Result<(), Error> {
     responses((status = 204, description = "Every session has ended"), (status = 404, body = Problem)))]
 pub(super) async fn end_sessions(
     State(app): State<App>,
+    actor: Actor,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    app.store.end_sessions(get(&app, &id).await?.id).await?;
+    app.store.end_sessions(get(&app, &id).await?.id, actor.id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

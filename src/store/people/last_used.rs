@@ -83,7 +83,7 @@ mod tests {
         clock.set(at(200));
         assert!(lives(&store, &token).await);
         assert_eq!(stored(), begun.as_millisecond(), "who reads commits nothing");
-        store.end_sessions("nobody".into()).await.unwrap();
+        store.end_sessions("nobody".into(), "nobody".into()).await.unwrap();
         assert_eq!(stored(), at(200).as_millisecond(), "it rode along with a write");
         // Not used for an hour it ends, whatever is remembered.
         clock.set(at(261));

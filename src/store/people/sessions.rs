@@ -161,12 +161,21 @@ impl Store {
         self.writer.run(move |tx| tx.exec("delete from session where digest = ?1", (digest,))).await
     }
 
-    /// Ends every session of an account.
+    /// Ends every session of an account; `by` somebody else it is an entry.
     ///
     /// # Errors
-    /// As every write.
-    pub async fn end_sessions(&self, account: String) -> Result<()> {
-        self.writer.run(move |tx| tx.exec("delete from session where account = ?1", (account,))).await
+    /// `NotFound` for an unknown account of somebody else; as every write.
+    pub async fn end_sessions(&self, account: String, by: String) -> Result<()> {
+        let received_at = self.clock.now();
+        self.writer
+            .run(move |tx| {
+                tx.exec("delete from session where account = ?1", (&account,))?;
+                if account == by {
+                    return Ok(());
+                }
+                append_change(tx, &account, Change::SignedOut, by, received_at)
+            })
+            .await
     }
 
     /// Remembers a browser in which an account has signed in; its token is what the cookie holds.
