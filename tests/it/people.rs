@@ -304,6 +304,9 @@ async fn choose_a_pin(service: &Service, phone: &mut Browser, person: &str) {
     assert_eq!(phone.get(service, "/api/v1/session").await.json()["notices"], json!([]));
     let kept = phone.get(service, "/api/v1/session/notices").await.json();
     assert_eq!((&kept[0]["entry"], &kept[0]["new"]), (&told[0]["entry"], &json!(false)));
+    // An index that no entry has is that of the newest.
+    let all = json!({"entry": u64::MAX});
+    assert_eq!(phone.send(service, "POST", "/api/v1/session/notices", &all).await.status, 204);
     assert_eq!(phone.send(service, "DELETE", "/api/v1/session", &Value::Null).await.status, 204);
     // The one that the office knows opens nothing any more.
     phone.send(service, "POST", "/api/v1/session", &pin).await.problem(401, "");

@@ -83,6 +83,7 @@ impl Store {
     /// # Errors
     /// As every write.
     pub async fn set_told(&self, account: String, index: u64) -> Result<()> {
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
         self.writer
             .run(move |tx| {
                 tx.exec(

@@ -248,6 +248,7 @@ fn fitting(door: &str, asker: &Asker, rng: &mut Rng) -> Value {
         "people" => json!({"name": "新人", "role": "patrol"}),
         "tokens" => json!({"name": "x", "role": "machine", "days": 9}),
         "phones" => json!({"name": "x"}),
+        "notices" => json!({"entry": 1}),
         "heads" => json!({"checkpoint": null, "receipts": [0, 1]}),
         _ => json!({"password": "x", "code": "x", "login": "x", "pin": "1357", "name": "x"}),
     }
