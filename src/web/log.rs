@@ -153,6 +153,7 @@ pub(super) async fn get_consistency(State(app): State<App>, uri: Uri) -> Result<
 #[utoipa::path(get, path = "/api/v1/log/proofs/{index}", tag = "log",
     params(("index" = u64, Path, description = "As in the receipt")),
     responses((status = 200, body = String, content_type = "text/plain"),
+        (status = 401, body = Problem, description = "An invalid or expired token; none is asked for"),
         (status = 404, description = "No such entry", body = Problem), (status = 422, body = Problem),
         (status = 503, description = "Stored, and not signed yet: ask again", body = Problem)))]
 pub(super) async fn get_proof(
