@@ -34,7 +34,9 @@ function totp(base32, steps = 0) {
 
 /** Starts the service on an empty folder; gives its address and what it printed. */
 async function start(data) {
-  const child = spawn(program, ["--data", data, "serve"], { env: { ...process.env, JIJIA_SERVER_LISTEN: "127.0.0.1:0" } });
+  // Every JIJIA_… is a key of its configuration, and an unknown one an error.
+  const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("JIJIA_")));
+  const child = spawn(program, ["--data", data, "serve"], { env: { ...plain, JIJIA_SERVER_LISTEN: "127.0.0.1:0" } });
   let said = "";
   const link = await new Promise((resolve, reject) => {
     child.stdout.on("data", (text) => {
