@@ -52,6 +52,8 @@ async function look() {
     // A crash before this line: it is compared again, and the same things go again.
     await store.keepLog(kept, found);
     log = kept;
+    // What is to be sent again goes at once.
+    if (lost !== null) window.dispatchEvent(new Event("reopened"));
     if (found.length === RECEIPTS_MAX) setTimeout(() => check({ now: true }), 0);
   } catch (error) {
     log = forked(log, answer, error, Date.now());

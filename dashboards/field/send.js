@@ -69,9 +69,9 @@ function move(sha256, part) {
   moving.dispatchEvent(new Event("move"));
 }
 
-/** Sends on `online`, on coming back to the page, every minute. */
+/** Sends on `online`, on coming back to the page, when something is to be sent again, every minute. */
 export function start() {
-  window.addEventListener("online", () => send({ now: true }));
+  for (const event of ["online", "reopened"]) window.addEventListener(event, () => send({ now: true }));
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && send({ now: true }));
   setInterval(send, EVERY_MS);
   send({ now: true });
